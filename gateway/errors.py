@@ -1,0 +1,60 @@
+"""Every way a call can end without an answer, sorted by what must be done about it.
+
+GatewayError
+├── Refused         final: answer it; the same call will not do better now
+├── NotNow          nothing was executed and no attempt was spent: the same call again, later
+├── AttemptFailed   an attempt was spent: repeat it where the API's class allows
+└── Expired         the deadline passed before Feishu was asked
+"""
+
+from __future__ import annotations
+
+from schemas.reply import ErrorType, Outcome
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the message names every mistake, one a line."""
+
+
+class GatewayError(Exception):
+    """How one call failed: `type` and `outcome` for programs, the message for people."""
+
+    def __init__(
+        self,
+        type_: ErrorType,
+        message: str,
+        *,
+        outcome: Outcome = Outcome.NOT_EXECUTED,
+        retry_after: float | None = None,
+        code: int | None = None,
+        log_id: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.type = type_
+        self.message = message
+        self.outcome = outcome
+        self.retry_after = retry_after
+        """Seconds until the same call may do better, where anyone knows."""
+        self.code = code
+        self.log_id = log_id
+        self.hint = hint
+
+
+class Refused(GatewayError):
+    """A final no, ours or Feishu's."""
+
+
+class NotNow(GatewayError):
+    """Not executed and not counted as an attempt; `retry_after` seconds say when to ask again."""
+
+
+class AttemptFailed(GatewayError):
+    """One attempt is gone; `outcome` says whether it may have reached Feishu."""
+
+
+class Expired(GatewayError):
+    """The deadline passed before a request was started."""
+
+    def __init__(self, message: str = "the deadline passed before the call could be made") -> None:
+        super().__init__(ErrorType.DEADLINE_EXCEEDED, message)
