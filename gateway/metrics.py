@@ -1,0 +1,87 @@
+"""Every metric, declared once, with what it counts. Labels are closed sets, never ids or paths."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The metrics of one process in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.calls = self._counter(
+            "calls", "Calls that ended, by how: ok or the error's type.", "app", "api", "outcome"
+        )
+        self.call_seconds = self._histogram(
+            "call_seconds", "From first receipt to the confirmed reply.", "api"
+        )
+        self.calls_held = self._gauge("calls_held", "Calls in hand, not yet settled.")
+        self.calls_parked = self._counter(
+            "calls_parked", "Calls sent to a retry rung, by why: limit, retry or drain.", "why"
+        )
+        self.replies = self._counter(
+            "replies", "Replies, by what became of them: sent, unroutable or none.", "outcome"
+        )
+        self.dead_letters = self._counter("dead_letters", "Dead letters, by reason.", "reason")
+        self.dead_letter_rows = self._counter(
+            "dead_letter_rows", "Dead letters written to Postgres."
+        )
+        self.feishu_requests = self._counter(
+            "feishu_requests", "HTTP requests to Feishu, by answer.", "api", "status"
+        )
+        self.feishu_seconds = self._histogram(
+            "feishu_seconds", "One HTTP request to Feishu.", "api"
+        )
+        self.feishu_codes = self._counter(
+            "feishu_codes",
+            "Non-zero codes of Feishu that the table knows; others as other.",
+            "code",
+        )
+        self.limit_permits = self._counter(
+            "limit_permits", "Permits granted, by who granted them: redis or local.", "mode"
+        )
+        self.limit_wait_seconds = self._histogram(
+            "limit_wait_seconds", "From being in line for a bucket to the permit.", "api"
+        )
+        self.limit_pauses = self._counter(
+            "limit_pauses", "Pauses of a bucket because Feishu said it is full.", "api"
+        )
+        self.limit_degraded = self._gauge(
+            "limit_degraded", "1 while Redis is away and the local share is in use."
+        )
+        self.token_refreshes = self._counter(
+            "token_refreshes", "Token requests to Feishu, by outcome.", "app", "outcome"
+        )
+        self.token_invalidations = self._counter(
+            "token_invalidations", "Tokens dropped because Feishu rejected them.", "app"
+        )
+        self.token_expiry = self._gauge(
+            "token_expiry_timestamp_seconds", "When the token in use ends, Unix time.", "app"
+        )
+        self.publishes = self._counter(
+            "publishes", "Publishes, by outcome: confirmed, returned, nacked or unknown.", "outcome"
+        )
+        self.reconnects = self._counter(
+            "amqp_reconnects", "Connections to RabbitMQ made again.", "connection"
+        )
+        self.dependency_up = self._gauge(
+            "dependency_up", "1 while the dependency answers.", "dependency"
+        )
+        self.loop_lag = self._gauge(
+            "event_loop_lag_seconds", "How late the event loop last woke a one-second sleeper."
+        )
+        self.build = self._gauge("build_info", "1, labelled with the version.", "version")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"lark_service_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"lark_service_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(
+            f"lark_service_{name}", text, labels, registry=self.registry, buckets=_SECONDS
+        )
