@@ -1,4 +1,4 @@
-"""What the operator may set. Built once, at the edge; every mistake is reported at once, by name."""
+"""What the operator may set. Built once, at the edge; all mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -65,8 +65,9 @@ class Settings(BaseModel):
     )
     secret_key: Annotated[SecretStr | None, Field(alias="LARK_SERVICE_SECRET_KEY")] = Field(
         default=None,
-        description="Master key for secrets at rest: 32 bytes in hex, base64 or base64url; several, "
-        "newest first, separated by commas, are a key ring. Unset: derived from LARK_APP_SECRET.",
+        description="Master key for secrets at rest: 32 bytes in hex, base64 or base64url; "
+        "several, newest first, separated by commas, are a key ring. Unset: derived from "
+        "LARK_APP_SECRET.",
     )
     api_timeout: Annotated[float, Field(alias="API_TIMEOUT", gt=0, le=600)] = Field(
         default=30.0, description="Seconds that one request to Feishu may take."
@@ -143,7 +144,7 @@ class Settings(BaseModel):
 
 def _is_local(host: str) -> bool:
     # A name without a dot is a service of the same compose file or cluster: the sandbox.
-    return host in ("127.0.0.1", "::1") or "." not in host and ":" not in host
+    return host in ("127.0.0.1", "::1") or ("." not in host and ":" not in host)
 
 
 _POSTGRES_PARTS = (
@@ -163,7 +164,7 @@ _SCHEMES = {
 def load_settings(
     environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Settings:
-    """Read the environment, then `.env.local`, then `.env`; raise ConfigError naming every mistake."""
+    """Read environment, `.env.local` and `.env`; raise ConfigError naming every mistake."""
     folder = folder or Path.cwd()
     values: dict[str, str] = {}
     for source in (

@@ -34,7 +34,7 @@ class ErrorType(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether publishing the same call again, with the same id, may succeed and harms nobody."""
+        """Whether publishing the same call again, same id, may succeed and harms nobody."""
         return self in _RETRYABLE
 
 

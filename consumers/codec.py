@@ -1,0 +1,247 @@
+"""Bytes and properties of a delivery into a call, or poison. Pure."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pamqp import commands as spec
+from pydantic import ValidationError
+
+from schemas import names
+from schemas.call import Call
+from schemas.dead_letter import DeadReason
+from schemas.reply import ErrorType
+
+DAY_SECONDS = 86_400.0
+DEFAULT_DEADLINE_SECONDS = 60.0
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_NUMBER = re.compile(
+    rb'"(?:[^"\\]++|\\.)*+"|(-?\d++)((?:\.\d++)?(?:[eE][+-]?\d++)?)', re.DOTALL
+)
+"""A string, skipped, or a number: its integer part and what follows it."""
+_DIGITS = re.compile(r"[0-9]{1,30}")
+
+
+class Poison(Exception):
+    """The delivery is no call that may be made: answer it with *type* and bury it as *reason*."""
+
+    def __init__(self, reason: DeadReason, type_: ErrorType, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.type = type_
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as the broker handed it over. *queue* is where it came out; times are Unix."""
+
+    body: bytes
+    properties: spec.Basic.Properties
+    exchange: str
+    routing_key: str
+    queue: str
+    redelivered: bool
+    received: float
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """The message's headers, never None."""
+        return self.properties.headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the answer to a delivery goes; read leniently, so that poison is answered too."""
+
+    call_id: str | None
+    reply_to: str | None
+    """None also where the name given is not one that may be replied to."""
+    correlation_id: str | None
+    trace: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the properties of a call say. Times are Unix seconds."""
+
+    call_id: str
+    id_given: bool
+    deadline: float
+    first_seen: float
+    attempts: int
+    tries: int
+    not_before: float
+    producer: str | None
+
+
+def address_of(delivery: Delivery) -> Address:
+    """Read call id, reply address and trace context; what is unusable is None."""
+    properties, headers = delivery.properties, delivery.headers
+    given = headers.get(names.HEADER_CALL_ID, properties.message_id)
+    usable = isinstance(given, str) and names.CALL_ID.fullmatch(given)
+    reply_to = properties.reply_to or None
+    if reply_to is not None and not (isinstance(reply_to, str) and names.may_reply_to(reply_to)):
+        reply_to = None
+    trace = {name: headers[name] for name in names.TRACE_HEADERS if _is_text(headers.get(name))}
+    correlation_id = properties.correlation_id
+    return Address(
+        call_id=given if usable else None,
+        reply_to=reply_to,
+        correlation_id=correlation_id if isinstance(correlation_id, str) else None,
+        trace=trace,
+    )
+
+
+def check_reply_to(delivery: Delivery) -> None:
+    """Refuse an address that is no reply queue: the gateway could write to any queue."""
+    reply_to = delivery.properties.reply_to
+    if reply_to and not (isinstance(reply_to, str) and names.may_reply_to(reply_to)):
+        raise Poison(
+            DeadReason.FORBIDDEN,
+            ErrorType.FORBIDDEN,
+            "reply_to: must be amq.rabbitmq.reply-to or begin with amq.gen-, amq_ or lark.reply.",
+        )
+
+
+def open_envelope(delivery: Delivery) -> Envelope:
+    """Read and check the properties; raise Poison naming the property and the rule."""
+    properties, headers = delivery.properties, delivery.headers
+    if "CC" in headers:
+        raise Poison(DeadReason.FORBIDDEN, ErrorType.FORBIDDEN, "header CC: is not allowed")
+    _check_form(properties)
+    # Only what comes back through the gateway's own exchange may speak for the gateway.
+    ours = delivery.exchange == names.REENTER_EXCHANGE
+    given = headers.get(names.HEADER_CALL_ID, properties.message_id)
+    if given is not None and not (isinstance(given, str) and names.CALL_ID.fullmatch(given)):
+        raise _invalid("call id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+    first_seen = delivery.received
+    if ours:
+        first_seen = _number(headers, names.HEADER_FIRST_SEEN, first_seen * 1000) / 1000
+    return Envelope(
+        call_id=given or f"made-up-{uuid.uuid4().hex}",
+        id_given=given is not None and not (ours and headers.get(names.HEADER_MADE_UP)),
+        deadline=_deadline(delivery, first_seen),
+        first_seen=first_seen,
+        attempts=int(_number(headers, names.HEADER_ATTEMPTS, 0)) if ours else 0,
+        tries=int(_number(headers, names.HEADER_TRIES, 0)) if ours else 0,
+        not_before=_number(headers, names.HEADER_NOT_BEFORE, 0) / 1000 if ours else 0.0,
+        producer=_producer(delivery, ours=ours),
+    )
+
+
+def _check_form(properties: spec.Basic.Properties) -> None:
+    if properties.content_type is not None:
+        media_type = str(properties.content_type).split(";")[0].strip().lower()
+        if media_type != names.CONTENT_TYPE:
+            raise _invalid("content_type: must be application/json")
+    if properties.content_encoding not in (None, "identity", "utf-8"):
+        raise _invalid("content_encoding: must be absent, identity or utf-8")
+    if properties.message_type not in (None, names.CALL_TYPE):
+        raise _invalid(f"type: must be {names.CALL_TYPE}")
+
+
+def _deadline(delivery: Delivery, first_seen: float) -> float:
+    properties, headers = delivery.properties, delivery.headers
+    default = DEFAULT_DEADLINE_SECONDS if properties.reply_to else DAY_SECONDS
+    bounds = []
+    if names.HEADER_DEADLINE in headers:
+        given = headers[names.HEADER_DEADLINE]
+        if isinstance(given, str) and _DIGITS.fullmatch(given):
+            given = int(given)
+        if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+            raise _invalid("header lark-deadline: must be Unix time in ms, a non-negative integer")
+        bounds.append(min(given / 1000, first_seen + DAY_SECONDS))
+    expiration = properties.expiration
+    if isinstance(expiration, str) and _DIGITS.fullmatch(expiration):
+        bounds.append(first_seen + min(int(expiration) / 1000, DAY_SECONDS))
+    return min(bounds) if bounds else first_seen + default
+
+
+def _producer(delivery: Delivery, *, ours: bool) -> str | None:
+    given = delivery.headers.get(names.HEADER_ORIGIN_USER) if ours else delivery.properties.user_id
+    return given if isinstance(given, str) and given else None
+
+
+def _number(headers: Mapping[str, Any], name: str, default: float) -> float:
+    value = headers.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 1024
+
+
+def _invalid(message: str) -> Poison:
+    return Poison(DeadReason.INVALID_CALL, ErrorType.INVALID_CALL, message)
+
+
+def _malformed(message: str) -> Poison:
+    return Poison(DeadReason.MALFORMED, ErrorType.INVALID_CALL, message)
+
+
+def parse_call(body: bytes) -> Call:
+    """Parse and check a body; raise Poison naming the field and the rule."""
+    if not body:
+        raise _malformed("body: is empty")
+    if len(body) > names.MAX_BODY_BYTES:
+        raise _malformed(f"body: is larger than {names.MAX_BODY_BYTES} bytes")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _malformed(f"body: is not JSON: {error}"[:300]) from error
+    # An upper bound of the depth: only a body with that many brackets is walked.
+    if body.count(b"{") + body.count(b"[") > names.MAX_DEPTH and _too_deep(document):
+        raise _malformed(f"body: is nested deeper than {names.MAX_DEPTH} levels")
+    if not isinstance(document, dict):
+        raise _invalid("body: must be a JSON object")
+    if _LONG_NUMBER.search(body):
+        _check_integers(body)
+    try:
+        call = Call.model_validate(document)
+    except ValidationError as error:
+        raise _invalid(_explained(error)) from error
+    if call.asks_for_credentials():
+        raise Poison(
+            DeadReason.FORBIDDEN,
+            ErrorType.FORBIDDEN,
+            "path: credential endpoints are the gateway's own business",
+        )
+    return call
+
+
+def _too_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(names.MAX_DEPTH + 1):
+        level = [node for node in level if isinstance(node, dict | list)]
+        if not level:
+            return False
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+    return True
+
+
+def _check_integers(body: bytes) -> None:
+    # The parser turns an integer beyond 64 bits into a float, silently.
+    for digits, rest in _NUMBER.findall(body):
+        if len(digits) >= 19 and not rest and not -(2**63) <= int(digits[:400]) < 2**64:
+            raise _invalid("body: holds an integer beyond 64 bits")
+
+
+def _explained(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(str(part)[:64] for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "is not a field of a call"
+    elif first["type"] == "missing":
+        message = "is required"
+    return f"{field}: {message}" if field else message

@@ -1,0 +1,101 @@
+"""Connections to RabbitMQ: plain ones, made again by us, with jitter and with bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import cast
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq import Channel
+from aiormq.exceptions import AMQPError
+from yarl import URL
+
+HEARTBEAT_SECONDS = 10
+"""A dead peer is found within three of these; the library's default of 60 takes three minutes."""
+CONNECT_SECONDS = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+
+TRANSPORT_ERRORS = (AMQPError, OSError, RuntimeError, TimeoutError, asyncio.InvalidStateError)
+"""What aio-pika and aiormq raise when a connection or a channel is gone, races included."""
+
+log = structlog.get_logger()
+
+
+async def open_connection(url: str, role: str) -> AbstractConnection:
+    """Connect once; raise one of TRANSPORT_ERRORS within ten seconds."""
+    name = f"lark-service/{socket.gethostname()}/{os.getpid()}/{role}"
+    return await aio_pika.connect(
+        URL(url).update_query(heartbeat=str(HEARTBEAT_SECONDS)),
+        timeout=CONNECT_SECONDS,
+        client_properties={"connection_name": name},
+    )
+
+
+async def open_channel(connection: AbstractConnection, *, confirms: bool) -> Channel:
+    """Open a channel and hand out the aiormq one below it, which can write without waiting."""
+    channel = await connection.channel(publisher_confirms=confirms, on_return_raises=True)
+    return cast(Channel, await channel.get_underlay_channel())
+
+
+async def close_quietly(connection: AbstractConnection | None) -> None:
+    """Close within two seconds, whatever state the connection is in."""
+    if connection is not None:
+        with suppress(*TRANSPORT_ERRORS):
+            async with asyncio.timeout(2):
+                await connection.close()
+
+
+class Link:
+    """Keeps one connection: connects, sets it up, waits until it is lost, and connects again."""
+
+    def __init__(self, url: str, role: str, on_reconnect: Callable[[], None]) -> None:
+        self._url = url
+        self._role = role
+        self._on_reconnect = on_reconnect
+        self._lost = asyncio.Event()
+
+    def drop(self) -> None:
+        """Give the present connection up; the loop makes a new one."""
+        self._lost.set()
+
+    def _closed(self, *_: object) -> None:
+        self._lost.set()
+
+    async def run(
+        self, set_up: Callable[[AbstractConnection], Awaitable[None]], tear_down: Callable[[], None]
+    ) -> None:
+        """Run until cancelled. *set_up* may raise TRANSPORT_ERRORS; other errors end the loop."""
+        pause = FIRST_PAUSE
+        while True:
+            connection: AbstractConnection | None = None
+            try:
+                connection = await open_connection(self._url, self._role)
+                self._lost.clear()
+                connection.close_callbacks.add(self._closed)
+                await set_up(connection)
+                pause = FIRST_PAUSE
+                await self._lost.wait()
+                log.warning("connection to RabbitMQ lost", connection=self._role)
+            except TRANSPORT_ERRORS as error:
+                log.warning("cannot use RabbitMQ", connection=self._role, error=_described(error))
+            finally:
+                if connection is not None:
+                    connection.close_callbacks.discard(self._closed)
+                tear_down()
+                await close_quietly(connection)
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311  jitter
+            pause = min(LONGEST_PAUSE, pause * 2)
+            self._on_reconnect()
+
+
+def _described(error: BaseException) -> str:
+    # The text of a connection error may hold the URL, and with it the password.
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__

@@ -1,0 +1,85 @@
+"""Properties of what the gateway sends on: delayed copies and dead letters. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas import names
+from schemas.dead_letter import DeadLetter
+
+from .codec import Delivery, Envelope
+
+_KEPT = (
+    "content_type",
+    "content_encoding",
+    "correlation_id",
+    "reply_to",
+    "priority",
+    "timestamp",
+    "message_type",
+    "app_id",
+)
+_NOT_KEPT = frozenset({"CC", "BCC"})
+
+
+def kept_properties(delivery: Delivery) -> dict[str, Any]:
+    """The producer's properties, without `expiration`, `user_id` and the message id."""
+    properties = delivery.properties
+    return {
+        name: value for name in _KEPT if (value := getattr(properties, name, None)) is not None
+    }
+
+
+def kept_headers(delivery: Delivery) -> dict[str, Any]:
+    """The producer's headers, without the broker's (`x-…`), `CC`, `BCC` and forged ones of ours.
+
+    RabbitMQ reads `x-death` of a republished message, and routes by `CC` and `BCC`.
+    """
+    return {
+        name: value
+        for name, value in delivery.headers.items()
+        if not name.startswith("x-")
+        and name not in _NOT_KEPT
+        and (not name.startswith("lark-") or name in names.PRODUCER_HEADERS)
+    }
+
+
+def delayed_copy(
+    delivery: Delivery, envelope: Envelope, *, attempts: int, tries: int, not_before: float
+) -> dict[str, Any]:
+    """Properties of a copy that goes to a retry rung; it keeps its call id, deadline and age."""
+    headers = kept_headers(delivery) | {
+        names.HEADER_CALL_ID: envelope.call_id,
+        names.HEADER_DEADLINE: int(envelope.deadline * 1000),
+        names.HEADER_FIRST_SEEN: int(envelope.first_seen * 1000),
+        names.HEADER_ATTEMPTS: attempts,
+        names.HEADER_TRIES: tries,
+        names.HEADER_NOT_BEFORE: int(not_before * 1000),
+    }
+    if not envelope.id_given:
+        headers[names.HEADER_MADE_UP] = True
+    if envelope.producer is not None:
+        headers[names.HEADER_ORIGIN_USER] = envelope.producer
+    return kept_properties(delivery) | {"headers": headers}
+
+
+def dead_letter(delivery: Delivery, letter: DeadLetter) -> dict[str, Any]:
+    """Properties of a dead letter; its body is the delivery's, unchanged."""
+    headers = kept_headers(delivery)
+    headers.pop(names.HEADER_CALL_ID, None)
+    if letter.call_id is not None:
+        headers[names.HEADER_CALL_ID] = letter.call_id
+    headers |= {
+        names.HEADER_DEAD_REASON: letter.reason.value,
+        names.HEADER_DEAD_ERROR: letter.error.model_dump_json(exclude_none=True),
+        names.HEADER_ATTEMPTS: letter.attempts,
+        names.HEADER_FIRST_SEEN: letter.first_seen,
+        names.HEADER_ORIGIN_EXCHANGE: letter.origin_exchange,
+        names.HEADER_ORIGIN_ROUTING_KEY: letter.origin_routing_key,
+    }
+    if letter.origin_user is not None:
+        headers[names.HEADER_ORIGIN_USER] = letter.origin_user
+    properties = kept_properties(delivery) | {"headers": headers}
+    if delivery.properties.message_id:
+        properties["message_id"] = delivery.properties.message_id
+    return properties

@@ -1,0 +1,148 @@
+"""Confirmed publishing on a connection of its own: a memory alarm stops publishers, not acks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq import Channel
+from aiormq.exceptions import DeliveryError, PublishError
+from pamqp import commands as spec
+
+from gateway.metrics import Metrics
+
+from .connection import TRANSPORT_ERRORS, Link, open_channel
+
+CHANNELS = 8
+"""Publishes on one channel are written one after the other; several channels share the waiting."""
+LONGEST_PAUSE = 5.0
+
+log = structlog.get_logger()
+
+
+class Published(StrEnum):
+    """What became of a publish. UNKNOWN may have arrived: publish again, a duplicate is legal."""
+
+    CONFIRMED = "confirmed"
+    RETURNED = "returned"
+    NACKED = "nacked"
+    UNKNOWN = "unknown"
+
+
+class Publisher:
+    """Publishes persistent messages and says what the broker made of each."""
+
+    def __init__(self, url: str, metrics: Metrics, *, timeout: float = 5.0) -> None:
+        self._link = Link(url, "publish", metrics.reconnects.labels("publish").inc)
+        self._timeout = timeout
+        self._metrics = {outcome: metrics.publishes.labels(outcome.value) for outcome in Published}
+        self._connection: AbstractConnection | None = None
+        self._channels: list[Channel] = []
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._turn = itertools.count()
+        self._ids = (f"{uuid.uuid4().hex}-{number}" for number in itertools.count())
+        self._connected = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a connection to publish on."""
+        return self._connected.is_set()
+
+    async def run(self) -> None:
+        """Keep the connection until cancelled."""
+        await self._link.run(self._set_up, self._tear_down)
+
+    async def _set_up(self, connection: AbstractConnection) -> None:
+        self._channels = [await open_channel(connection, confirms=True) for _ in range(CHANNELS)]
+        self._connection = connection
+        self._connected.set()
+
+    def _tear_down(self) -> None:
+        self._connected.clear()
+        self._connection = None
+        self._channels = []
+
+    async def until_confirmed(
+        self, exchange: str, routing_key: str, body: bytes, *, mandatory: bool, **properties: Any
+    ) -> Published:
+        """Publish until the broker confirms it, or returns it as unroutable."""
+        pause = 0.05
+        while True:
+            outcome = await self.publish(
+                exchange, routing_key, body, mandatory=mandatory, **properties
+            )
+            if outcome in (Published.CONFIRMED, Published.RETURNED):
+                return outcome
+            log.warning("publish not confirmed", exchange=exchange, outcome=outcome.value)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def publish(
+        self, exchange: str, routing_key: str, body: bytes, *, mandatory: bool, **properties: Any
+    ) -> Published:
+        """Publish once; a message id is made up unless one is given."""
+        properties.setdefault("message_id", next(self._ids))
+        message = spec.Basic.Properties(delivery_mode=2, **properties)
+        channel: Channel | None = None
+        outcome = Published.UNKNOWN
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._connected.wait()
+                channel = self._channels[next(self._turn) % len(self._channels)]
+                # Not waiting for the socket to drain lets many publishes share one write.
+                await channel.basic_publish(
+                    body,
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    properties=message,
+                    mandatory=mandatory,
+                    wait=False,
+                )
+            outcome = Published.CONFIRMED
+        except PublishError:
+            outcome = Published.RETURNED
+        except DeliveryError:
+            outcome = Published.NACKED
+        except asyncio.CancelledError:
+            # A dying channel cancels its waiters too; only our own cancellation is passed on.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            self._abandon(channel)
+        except TRANSPORT_ERRORS:
+            self._abandon(channel)
+        self._metrics[outcome].inc()
+        return outcome
+
+    def _abandon(self, channel: Channel | None) -> None:
+        # After a timeout a channel's delivery tags can no longer be trusted.
+        if channel is None or channel not in self._channels:
+            return
+        self._channels.remove(channel)
+        if self._channels:
+            task = asyncio.get_running_loop().create_task(self._replace(channel))
+            self._replacing.add(task)
+            task.add_done_callback(self._replacing.discard)
+        else:
+            self._connected.clear()
+            self._link.drop()
+
+    async def _replace(self, channel: Channel) -> None:
+        connection = self._connection
+        try:
+            async with asyncio.timeout(self._timeout):
+                if not channel.is_closed:
+                    await channel.close()
+                if connection is not None:
+                    fresh = await open_channel(connection, confirms=True)
+                    if connection is self._connection:
+                        self._channels.append(fresh)
+        except TRANSPORT_ERRORS:
+            if connection is self._connection:
+                self._connected.clear()
+                self._link.drop()

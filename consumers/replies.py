@@ -1,0 +1,100 @@
+"""The reply to one call, as bytes. Feishu's JSON is put into it as it came, not printed again."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.errors import GatewayError
+from gateway.feishu import Answer
+from schemas import names
+from schemas.reply import CallError
+
+from .codec import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a call took, and where. Milliseconds."""
+
+    queue_ms: int = 0
+    limit_wait_ms: int = 0
+    upstream_ms: int = 0
+    total_ms: int = 0
+
+
+def error_of(error: GatewayError, log_id: str | None = None) -> CallError:
+    """Describe a failure as the contract does."""
+    retry_after = error.retry_after
+    return CallError(
+        type=error.type,
+        message=error.message,
+        retryable=error.type.retryable,
+        outcome=error.outcome,
+        retry_after_ms=None if retry_after is None else max(0, round(retry_after * 1000)),
+        code=error.code,
+        log_id=error.log_id or log_id,
+        hint=error.hint,
+    )
+
+
+def reply_body(
+    *,
+    call_id: str | None,
+    answer: Answer | None,
+    error: CallError | None,
+    attempts: int,
+    app: str | None = None,
+    api: str | None = None,
+    timing: Timing | None = None,
+) -> bytes:
+    """Print a reply: the five keys always, empty optional ones not at all."""
+    meta: dict[str, Any] = {"app": app, "api": api, "attempts": attempts, "duplicate": False}
+    if answer is not None:
+        meta["log_id"] = answer.log_id
+    if timing is not None:
+        meta |= {
+            "queue_ms": timing.queue_ms,
+            "limit_wait_ms": timing.limit_wait_ms,
+            "upstream_ms": timing.upstream_ms,
+            "total_ms": timing.total_ms,
+        }
+    return orjson.dumps(
+        {
+            "ok": error is None,
+            "call_id": call_id,
+            "response": None if answer is None else _response(answer),
+            "error": None if error is None else error.model_dump(mode="json", exclude_none=True),
+            "meta": {key: value for key, value in meta.items() if value is not None},
+        }
+    )
+
+
+def _response(answer: Answer) -> dict[str, Any]:
+    response: dict[str, Any] = {"status": answer.status, "headers": dict(answer.headers)}
+    if answer.is_json:
+        response["body"] = orjson.Fragment(answer.body)
+    else:
+        response["body"] = None
+        response["body_base64"] = b64encode(answer.body).decode()
+        response["content_type"] = answer.content_type
+    return response
+
+
+def reply_properties(address: Address, *, ok: bool) -> dict[str, Any]:
+    """Properties of a reply. None of the call's headers but its trace context is copied."""
+    headers: dict[str, Any] = {
+        names.HEADER_STATUS: "ok" if ok else "error",
+        **address.trace,
+    }
+    if address.call_id is not None:
+        headers[names.HEADER_CALL_ID] = address.call_id
+    return {
+        "correlation_id": address.correlation_id,
+        "content_type": names.CONTENT_TYPE,
+        "message_type": names.REPLY_TYPE,
+        "headers": headers,
+    }

@@ -1,0 +1,264 @@
+"""One HTTP request to Feishu, one answer. Knows nothing of retries, limits or tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import orjson
+from aiohttp import ClientTimeout, FormData, http_exceptions
+from yarl import URL
+
+from schemas.call import Call, FilePart, Query
+from schemas.names import MAX_RESPONSE_BYTES
+from schemas.reply import ErrorType, Outcome
+
+from .errors import AttemptFailed, GatewayError, Refused
+
+CONNECT_SECONDS = 3.0
+KEEP_ALIVE_SECONDS = 5.0
+"""Short, since what is written onto a connection that Feishu just closed has an unknown outcome."""
+PASSED_ON = frozenset(
+    {
+        "x-tt-logid",
+        "x-request-id",
+        "x-ogw-ratelimit-limit",
+        "x-ogw-ratelimit-reset",
+        "content-disposition",
+        "content-range",
+    }
+)
+"""Headers of the answer that the producer gets to see."""
+
+_JSON = "application/json; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent: everything but the token. A multipart body is built anew for each attempt."""
+
+    method: str
+    url: URL
+    headers: Mapping[str, str]
+    content: bytes | None = None
+    form: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[FilePart, ...] = ()
+    multipart: bool = False
+
+    def payload(self) -> bytes | FormData | None:
+        """The body for one attempt."""
+        if not self.multipart:
+            return self.content
+        data = FormData(default_to_multipart=True)
+        for name, value in self.form.items():
+            data.add_field(name, value)
+        for part in self.files:
+            data.add_field(
+                part.field, part.content(), filename=part.filename, content_type=part.content_type
+            )
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Feishu said. `document` is the parsed body where it is JSON; `seconds` is how long."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    content_type: str
+    is_json: bool
+    document: Any
+    seconds: float
+
+    @property
+    def code(self) -> int | None:
+        """Feishu's code, or None where the body is no Feishu envelope."""
+        code = self.document.get("code") if isinstance(self.document, dict) else None
+        return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+    @property
+    def message(self) -> str:
+        """Feishu's own words, for people only."""
+        text = self.document.get("msg") if isinstance(self.document, dict) else None
+        return text[:512] if isinstance(text, str) else ""
+
+    @property
+    def log_id(self) -> str | None:
+        """Feishu's id of this request; support asks for it."""
+        return self.headers.get("x-tt-logid") or self.headers.get("x-request-id")
+
+    @property
+    def ok(self) -> bool:
+        """Whether this is a success: code 0, or a 2xx that is no envelope."""
+        if self.code is not None:
+            return self.code == 0
+        return 200 <= self.status < 300
+
+
+def build_request(domain: str, call: Call, query: Query, body: Any) -> Request:
+    """Build the request; *query* and *body* may carry a key that the producer left out."""
+    origin = urlsplit(domain)
+    path = call.filled_path()
+    url = URL.build(
+        scheme=origin.scheme,
+        host=origin.hostname or "",
+        port=origin.port,
+        path=path,
+        query_string=_query_string(query),
+        encoded=True,
+    )
+    # The path rules already exclude it; a token must not go elsewhere if they ever fail.
+    if (url.scheme, url.host, url.raw_path) != (origin.scheme, origin.hostname, path):
+        raise Refused(ErrorType.INVALID_CALL, "path: does not stay on Feishu's host")
+    headers = dict(call.headers)
+    if call.multipart:
+        return Request(
+            call.method,
+            url,
+            headers,
+            form=call.form,
+            files=tuple(call.files),
+            multipart=True,
+        )
+    content = None
+    if body is not None:
+        headers["Content-Type"] = _JSON
+        content = orjson.dumps(body)
+    return Request(call.method, url, headers, content=content)
+
+
+def _query_string(query: Query) -> str:
+    pairs = []
+    for key, item in query.items():
+        name = quote(key, safe="~")
+        pairs += [
+            f"{name}={quote(_text(value), safe='~')}"
+            for value in (item if isinstance(item, list) else (item,))
+        ]
+    return "&".join(pairs)
+
+
+def _text(value: str | float | bool) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+class Feishu:
+    """Feishu's HTTP interface: pinned host, no redirects, no proxy, no cookies, bounded answers."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def send(self, request: Request, token: str | None, timeout: float) -> Answer:
+        """Send once, within *timeout* seconds; raise AttemptFailed or Refused (bad_response)."""
+        headers = dict(request.headers)
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        started = time.monotonic()
+        with _translated():
+            async with self._session.request(
+                request.method,
+                request.url,
+                data=request.payload(),
+                headers=headers,
+                allow_redirects=False,
+                timeout=ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout)),
+            ) as response:
+                if 300 <= response.status < 400:
+                    raise _bad(f"Feishu answered with a redirect ({response.status})")
+                body = await _read(response)
+                return _answer(response, body, time.monotonic() - started)
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the one HTTP session of the process."""
+    # No limit: a connector that is smaller than the concurrency starves its waiters.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        headers={"User-Agent": "lark-service"},
+    ) as session:
+        # aiohttp silently repeats GET, PUT and DELETE on a dropped connection: an attempt that
+        # takes no permit and that nobody counts. There is no public switch (3.14).
+        session._retry_connection = False
+        yield session
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_RESPONSE_BYTES:
+            response.close()
+            raise _bad(f"Feishu's answer is larger than {MAX_RESPONSE_BYTES} bytes")
+    return bytes(body)
+
+
+def _answer(response: aiohttp.ClientResponse, body: bytes, seconds: float) -> Answer:
+    content_type = response.headers.get("Content-Type", "")
+    headers = {
+        name.lower(): value for name, value in response.headers.items() if name.lower() in PASSED_ON
+    }
+    document: Any = None
+    is_json = "json" in content_type.lower()
+    if is_json:
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            if response.status < 400:
+                raise _bad("Feishu's answer is announced as JSON and is none") from error
+            is_json = False
+    if isinstance(document, dict) and not isinstance(document.get("code", 0), int):
+        raise _bad("the code in Feishu's answer is not an integer")
+    return Answer(response.status, headers, body, content_type, is_json, document, seconds)
+
+
+def _bad(message: str) -> GatewayError:
+    return Refused(ErrorType.BAD_RESPONSE, message, outcome=Outcome.UNKNOWN)
+
+
+class _translated:  # noqa: N801  used as a verb
+    """Turn aiohttp's exceptions into what must be done about them."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, GatewayError):
+            return
+        translated = _failure(error)
+        if translated is not None:
+            raise translated from error
+
+
+def _failure(error: BaseException) -> GatewayError | None:
+    unavailable = ErrorType.FEISHU_UNAVAILABLE
+    match error:
+        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
+            # Nothing was written: there was no connection yet.
+            return AttemptFailed(unavailable, "Feishu cannot be reached")
+        case TimeoutError():
+            return AttemptFailed(
+                ErrorType.TIMEOUT, "Feishu did not answer in time", outcome=Outcome.UNKNOWN
+            )
+        case aiohttp.ClientResponseError() | http_exceptions.HttpProcessingError():
+            return _bad("Feishu's answer is not HTTP")
+        case aiohttp.ClientPayloadError() if _undecodable(error):
+            return _bad("Feishu's answer cannot be decoded as announced")
+        case aiohttp.ClientError() | OSError():
+            return AttemptFailed(
+                unavailable, "the connection to Feishu was cut", outcome=Outcome.UNKNOWN
+            )
+    return None
+
+
+def _undecodable(error: BaseException) -> bool:
+    return isinstance(error.__cause__, http_exceptions.ContentEncodingError)
