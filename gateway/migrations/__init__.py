@@ -1,0 +1,114 @@
+"""The schema of Postgres: plain SQL files, applied forward, in order, each once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from gateway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+# Any number will do that nothing else in this database locks.
+_LOCK = 7_512_880_346_110
+_WAIT = "60s"
+_CLIENT_WAIT = 70.0
+
+_RECORD = """
+CREATE TABLE schema_migrations (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    checksum   text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+class SchemaMismatch(ConfigError):
+    """The schema in Postgres is not one that this version can use; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema; `checksum` shows whether a file was changed after it was applied."""
+
+    version: int
+    name: str
+    checksum: str
+    sql: str = ""
+
+
+def known() -> list[Migration]:
+    """The migrations that this version carries, oldest first."""
+    entries = [entry for entry in files(__package__).iterdir() if entry.name.endswith(".sql")]
+    return sorted(
+        (_read(entry.name, entry.read_text(encoding="utf-8")) for entry in entries),
+        key=lambda migration: migration.version,
+    )
+
+
+def pending(applied: Sequence[Migration], ours: Sequence[Migration]) -> list[Migration]:
+    """The steps still to take; raises SchemaMismatch on a newer, changed or half-made schema."""
+    known_versions = {migration.version: migration for migration in ours}
+    newest = ours[-1].version if ours else 0
+    for row in applied:
+        if row.version > newest:
+            raise SchemaMismatch(
+                f"The database has schema {row.name}, which is newer than this lark-service "
+                f"(newest known: {ours[-1].name if ours else 'none'}). Run a newer lark-service."
+            )
+        mine = known_versions.get(row.version)
+        if mine is None or mine.checksum != row.checksum:
+            raise SchemaMismatch(
+                f"The database was migrated with another {row.name} than this lark-service "
+                "carries. Run the version that made it, or restore a backup."
+            )
+    done = {row.version for row in applied}
+    missing = [migration for migration in ours if migration.version not in done]
+    last = max(done, default=0)
+    if missing and missing[0].version < last:
+        raise SchemaMismatch(
+            f"The database is half migrated: {missing[0].name} was never applied, though a later "
+            "one was. Restore a backup, or start with an empty database."
+        )
+    return missing
+
+
+async def apply(connection: PoolConnectionProxy) -> list[str]:
+    """Bring the schema up to date in one transaction and return the names of the steps taken.
+
+    Processes that start together wait for one another, at most a minute.
+    """
+    async with connection.transaction():
+        await connection.execute(
+            f"SET LOCAL statement_timeout = '{_WAIT}'; SET LOCAL lock_timeout = '{_WAIT}'"
+        )
+        # Held by the transaction, not the session, so that it also works behind pgbouncer.
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=_CLIENT_WAIT)
+        # Asked first, since a role without the right to create may use a schema made for it.
+        if await connection.fetchval("SELECT to_regclass('schema_migrations') IS NULL"):
+            await connection.execute(_RECORD)
+        rows = await connection.fetch(
+            "SELECT version, name, checksum FROM schema_migrations ORDER BY version"
+        )
+        applied = [Migration(row["version"], row["name"], row["checksum"]) for row in rows]
+        steps = pending(applied, known())
+        for step in steps:
+            await connection.execute(step.sql, timeout=_CLIENT_WAIT)
+            await connection.execute(
+                "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
+                step.version,
+                step.name,
+                step.checksum,
+            )
+    return [step.name for step in steps]
+
+
+def _read(file_name: str, sql: str) -> Migration:
+    name = file_name.removesuffix(".sql")
+    checksum = hashlib.sha256(sql.encode()).hexdigest()
+    return Migration(int(name.partition("_")[0]), name, checksum, sql)
