@@ -1,0 +1,174 @@
+"""Which API a call is of: its name, its limits, its class and the place of its idempotency key."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from schemas.apis import Api, ApiTable, Window, is_parameter
+
+from .site_limits import Limits, resolve_limits
+
+CAUTIOUS: Final = (Window(5, 1),)
+"""For APIs without a published figure: what Feishu grants its delicate APIs, such as drive.
+
+Most APIs may do more. Where one may do less, Feishu's first 99991400 pauses its bucket.
+"""
+
+
+class ApiClass(StrEnum):
+    """What repeating a call of an API does."""
+
+    READS = "R"
+    REPEATABLE = "I"
+    KEYED = "K"
+    NEITHER = "N"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where Feishu expects the key by which it discards repeats."""
+
+    place: Literal["body", "query"]
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The API of a call; `name` is bucket and metric label, and there is a bounded number of them.
+
+    `known` is false for a path that neither the documentation nor the site's limits name.
+    """
+
+    name: str
+    method: str
+    template: str
+    klass: ApiClass
+    windows: tuple[Window, ...]
+    idempotency_key: KeyPlace | None
+    tokens: frozenset[str]
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A call's query and body. `placed`: they hold a key, the producer's or the given one."""
+
+    query: Mapping[str, Any]
+    body: Any
+    placed: bool
+
+
+class Catalogue:
+    """The routes of all APIs that are documented or that the site's limits name.
+
+    Raises LimitsError for limits that cannot be resolved.
+    """
+
+    def __init__(self, table: ApiTable, limits: Limits | None = None) -> None:
+        own = resolve_limits(table, limits or {})
+        added = [api for api in own if table.match(api.method, api.template) is None]
+        self.unlisted: tuple[str, ...] = tuple(api.name for api in added)
+        """The site's limits for APIs without documentation: new at Feishu, or misspelt."""
+        self._table = ApiTable([*table, *added])
+        self._routes = {
+            (api.method, api.template): _route(api, own.get(api, api.windows))
+            for api in self._table
+        }
+        self._services = frozenset(_services(table))
+
+    def route(self, method: str, path: str) -> Route:
+        """The route of a path as Feishu will see it, its parameters filled in and encoded.
+
+        All unknown paths of one method and one service share a name, and thus a cautious bucket:
+        ids cannot be told from words in them, so a finer name would give every id its own bucket.
+        """
+        api = self._table.match(method, path)
+        if api is not None:
+            return self._routes[api.method, api.template]
+        service = tuple(path.split("/")[2:4])
+        while service and service not in self._services:
+            service = service[:-1]
+        template = "/".join(("/open-apis", *service, "*"))
+        return _route(Api(method, template), known=False)
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes.values())
+
+
+def class_of(route: Route, placed: bool) -> ApiClass:
+    """The class of one call, where *placed* says whether its key found a place (see Keyed).
+
+    An API with a key is K whatever its method: a DELETE of a document's blocks by index repeats
+    harmlessly with its key alone. Without a place for it, the class is that of the method.
+    """
+    if route.klass is ApiClass.KEYED and not placed:
+        return _class_of_method(route.method)
+    return route.klass
+
+
+def derive_key(alias: str, call_id: str) -> str:
+    """The key that every attempt of a call carries, whichever process makes it.
+
+    A UUID of version 4 in form, 36 characters: the one form that every API with a key accepts.
+    """
+    # No alias holds a slash, so no two pairs of alias and call id read alike.
+    digest = hashlib.sha256(f"lark-service/{alias}/{call_id}".encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=4))
+
+
+def with_idempotency_key(route: Route, query: Mapping[str, Any], body: Any, key: str) -> Keyed:
+    """Put *key* where the API expects one, unless the producer has put one there already.
+
+    An empty value is no key. A key in the body needs a body that is an object.
+    """
+    match route.idempotency_key:
+        case KeyPlace("query", field):
+            return Keyed(_filled(query, field, key), body, placed=True)
+        case KeyPlace("body", field) if isinstance(body, dict):
+            return Keyed(query, _filled(body, field, key), placed=True)
+    return Keyed(query, body, placed=False)
+
+
+def _filled(fields: Mapping[str, Any], field: str, key: str) -> Mapping[str, Any]:
+    given = fields.get(field)
+    return {**fields, field: key} if given in (None, "", []) else fields
+
+
+def _services(table: ApiTable) -> Iterator[tuple[str, ...]]:
+    for api in table:
+        service = tuple(api.template.split("/")[2:4])
+        yield service[:1]
+        if not any(is_parameter(segment) for segment in service):
+            yield service
+
+
+def _route(api: Api, windows: tuple[Window, ...] = (), *, known: bool = True) -> Route:
+    place, _, field = (api.idempotency_key or "").partition(".")
+    key = KeyPlace("body" if place == "body" else "query", field) if field else None
+    return Route(
+        name=api.name,
+        method=api.method,
+        template=api.template,
+        klass=_class_of_api(api),
+        windows=windows or CAUTIOUS,
+        idempotency_key=key,
+        tokens=api.tokens,
+        known=known,
+    )
+
+
+def _class_of_api(api: Api) -> ApiClass:
+    if api.reads:
+        return ApiClass.READS
+    return ApiClass.KEYED if api.idempotency_key else _class_of_method(api.method)
+
+
+def _class_of_method(method: str) -> ApiClass:
+    if method == "GET":
+        return ApiClass.READS
+    return ApiClass.NEITHER if method == "POST" else ApiClass.REPEATABLE
