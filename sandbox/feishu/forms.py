@@ -1,0 +1,33 @@
+"""Multipart bodies."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import BodyPartReader, MultipartReader, StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from multidict import CIMultiDict
+
+from .request import ApiRequest, Upload
+
+
+async def read_form(request: ApiRequest) -> bool:
+    """Fill the request's fields and files from its body; False when it is no valid form."""
+    loop = asyncio.get_running_loop()
+    stream = StreamReader(BaseProtocol(loop), 2**16, loop=loop)
+    stream.feed_data(request.body)
+    stream.feed_eof()
+    headers = CIMultiDict({"Content-Type": request.content_type})
+    try:
+        async for part in MultipartReader(headers, stream):
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                return False
+            content = bytes(await part.read())
+            if part.filename is None:
+                request.fields[part.name] = content.decode()
+            else:
+                content_type = part.headers.get("Content-Type", "application/octet-stream")
+                request.files[part.name] = Upload(part.filename, content_type, content)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,159 @@
+"""Everything the simulated Feishu knows, and how it decides on a request."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from schemas.apis import Api, ApiTable, Window, parse_windows
+
+from .answers import Answer, rate_limited, success
+from .bitable import Bitable
+from .contacts import Contacts
+from .faults import NO_FAULT, Fault, Script
+from .files import Files
+from .ledger import Ledger
+from .limits import Limits, ReceiverLimit
+from .magic import Magic
+from .messages import Messages
+from .options import Options
+from .repeats import Behaviour, Repeats
+from .request import ApiRequest
+from .tokens import APP_TOKEN, TENANT_TOKEN, Tokens
+
+UNCATALOGUED = "/open-apis/sim/"
+_NOTHING = Answer(b"")
+_PATHS_KEPT = 10_000
+
+
+class World:
+    """The state behind one server; nothing in it waits."""
+
+    def __init__(self, options: Options, table: ApiTable) -> None:
+        self.options = options
+        self.clock = options.clock
+        self.latency_ms = options.latency_ms
+        self.jitter_ms = options.jitter_ms
+        self.tokens = Tokens(
+            options.apps,
+            life=options.token_life,
+            renew_below=options.renew_below,
+            check_kind=options.check_token_kind,
+            clock=options.clock,
+        )
+        self.limits = Limits(
+            enabled=options.limits,
+            model=options.window_model,
+            overrides={name: read_windows(text) for name, text in options.overrides.items()},
+            statuses=options.statuses,
+        )
+        self.ledger = Ledger(options.ledger_size)
+        self.script = Script()
+        self.magic = Magic()
+        self.repeats = Repeats(window=options.key_window, clock=options.clock)
+        self.files = Files()
+        self.messages = Messages(self.files, ReceiverLimit(options.chat_limit), clock=options.clock)
+        self.bitable = Bitable()
+        self._behaviours: Mapping[str, Behaviour] = {
+            **self.messages.behaviours(),
+            **self.files.behaviours(),
+            **self.bitable.behaviours(),
+            **Contacts().behaviours(),
+        }
+        self._table = table
+        self._paths: dict[tuple[str, str], Api | None] = {}
+
+    @property
+    def behaviours(self) -> Mapping[str, Behaviour]:
+        """The APIs that do something, by name."""
+        return self._behaviours
+
+    def find(self, method: str, path: str) -> Api | None:
+        """The API of a path, None where Feishu has none."""
+        key = (method, path)
+        if key not in self._paths:
+            if len(self._paths) >= _PATHS_KEPT:
+                self._paths.clear()
+            self._paths[key] = self._find(method, path)
+        return self._paths[key]
+
+    def _find(self, method: str, path: str) -> Api | None:
+        if "/:" in path:
+            return None  # the table would take an unfilled template for a path
+        if path.startswith(UNCATALOGUED):
+            return Api(method, path, reads=method == "GET")
+        return self._table.match(method, path)
+
+    def identify(self, request: ApiRequest) -> None:
+        """Say whose request it is, as far as it claims."""
+        if request.api.name in (TENANT_TOKEN, APP_TOKEN):
+            claimed = (request.json or {}).get("app_id")
+            request.app_id = claimed if isinstance(claimed, str) else ""
+        else:
+            request.app_id = self.tokens.owner(request.authorization)
+
+    def decide(self, request: ApiRequest) -> tuple[Answer, Fault]:
+        """Act on a request and say what to answer and what befalls the answer."""
+        fault = self.script.next(request)
+        if fault is None:
+            return self._answer(request)
+        if not fault.acts:
+            return fault.answer or _NOTHING, fault
+        answer, _ = self._answer(request)
+        return fault.answer or answer, fault
+
+    def finish(self, request: ApiRequest) -> None:
+        """Say that a request is over, answered or not."""
+        self.repeats.finish(request)
+
+    def delay(self) -> float:
+        """The latency of the next answer in seconds."""
+        if not self.latency_ms and not self.jitter_ms:
+            return 0.0
+        return max(0.0, self.latency_ms + random.uniform(-1, 1) * self.jitter_ms) / 1000
+
+    def reset(self, *, tokens: bool) -> None:
+        """Forget what happened; configuration stays, tokens too unless asked."""
+        for part in (self.ledger, self.limits, self.magic, self.repeats, self.files):
+            part.clear()
+        self.messages.clear()
+        self.bitable.clear()
+        self.script.rules.clear()
+        self.tokens.issued = 0
+        if tokens:
+            self.tokens.revoke()
+
+    def _answer(self, request: ApiRequest) -> tuple[Answer, Fault]:
+        if request.api.name in (TENANT_TOKEN, APP_TOKEN):
+            return self.tokens.answer(request), NO_FAULT
+        token = self.tokens.check(request.authorization, request.api)
+        if isinstance(token, Answer):
+            return token, NO_FAULT
+        request.user = token.user
+        fault = self.magic.fault(request) or NO_FAULT
+        if fault.revokes:
+            self.tokens.revoke(value=token.value)
+        if not fault.acts:
+            return fault.answer or _NOTHING, fault
+        rejection = self.limits.admit(token.app_id, request.api, self.clock())
+        if rejection is not None:
+            status = self.limits.status(request.api)
+            return rate_limited(status, rejection.limit, rejection.reset), NO_FAULT
+        answer = self._act(request)
+        return fault.answer or answer, fault
+
+    def _act(self, request: ApiRequest) -> Answer:
+        behaviour = self._behaviours.get(request.api.name, _succeed)
+        answer, acted = self.repeats.perform(request, behaviour)
+        if acted and answer.succeeded and not request.api.reads:
+            self.ledger.effects[request.key or request.body_hash or request.path] += 1
+        return answer
+
+
+def read_windows(text: str) -> tuple[Window, ...]:
+    """Read limits such as `1000/60;50/1`; empty is no limit. Raises ValueError."""
+    return parse_windows(text) if text else ()
+
+
+def _succeed(_: ApiRequest) -> Answer:
+    return success()
