@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sandbox.stack.errors import ServerMissingError
 
-_PROVISION = "run `make servers` (as root or with sudo)"
 _HINTS = {
     "rabbitmq": ("RabbitMQ", "rabbitmq-server", "rabbitmq", "RABBITMQ_URL"),
     "redis": ("Redis", "redis-server", "redis", "REDIS_URL"),
@@ -66,11 +65,16 @@ def postgres_folder(usable: Callable[[Path], bool]) -> Path:
 
 
 def missing(server: str) -> ServerMissingError:
-    """The error that says in one sentence how to get the server."""
+    """The error for a server that is not here."""
+    return ServerMissingError(f"{how_to_get(server)} `make servers` does it as root or with sudo.")
+
+
+def how_to_get(server: str) -> str:
+    """One sentence that says how to get the server."""
     title, debian, brew, variable = _HINTS[server]
-    return ServerMissingError(
-        f"{title} is not on this machine: {_PROVISION}, or install it (Debian, Ubuntu: "
-        f"`apt-get install {debian}`; macOS: `brew install {brew}`), or set {variable}."
+    return (
+        f"{title} is not on this machine: install it (Debian, Ubuntu: `apt-get install {debian}`; "
+        f"macOS: `brew install {brew}`) or set {variable}."
     )
 
 

@@ -140,7 +140,9 @@ class Stack:
         """Stop every server; data is deleted when `purge`, by default unless it is to be kept."""
         for server in self._servers.values():
             server.stop()
-        if purge if purge is not None else not self._keep:
+        erase = not self._keep if purge is None else purge
+        # Without servers the directory was refused: what lies there is another stack's.
+        if erase and self._servers:
             self._purge()
         if self._watchman is not None:
             self._watchman.dismiss()
@@ -154,6 +156,10 @@ class Stack:
             VARIABLES["postgres"]: self.database_url,
             "LARK_SERVICE_SECRET_KEY": self._run.secrets().secret_key,
         }
+
+    def write_environment(self) -> Path:
+        """Write `environment` to a file for a shell, readable by its owner only."""
+        return self._run.write_environment(self.environment())
 
     def status(self) -> list[ServerStatus]:
         """How each server is now, by the processes themselves."""

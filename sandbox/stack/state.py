@@ -6,13 +6,16 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 _STATE = "state.json"
 _SECRETS = "secrets.json"
+_ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class RunDirectory:
     def write_state(self, state: dict[str, Any]) -> None:
         """Replace the state at once, so that a reader never sees half of it."""
         with self._lock:
-            self._write(_STATE, state)
+            self._write(_STATE, json.dumps(state, indent=2))
 
     def secrets(self) -> Secrets:
         """The secrets of this directory, made on first use."""
@@ -54,23 +57,24 @@ class RunDirectory:
         except FileNotFoundError:
             made = Secrets(password=secrets.token_hex(16), secret_key=secrets.token_hex(32))
         self.create()
-        self._write(_SECRETS, {"password": made.password, "secret_key": made.secret_key})
+        self._write(_SECRETS, json.dumps(asdict(made)))
         return made
 
-    def forget_state(self) -> None:
-        """Delete the state file: nothing runs any more and nothing is kept."""
-        (self.path / _STATE).unlink(missing_ok=True)
+    def write_environment(self, variables: Mapping[str, str]) -> Path:
+        """Write the variables as lines that a shell can read, and tell where."""
+        lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+        return self._write(_ENVIRONMENT, lines)
 
     def remove(self) -> None:
         """Delete our own files, and the directory when nobody else's are left in it."""
-        for name in (_STATE, _SECRETS):
+        for name in (_STATE, _SECRETS, _ENVIRONMENT):
             (self.path / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
-    def _write(self, name: str, content: dict[str, Any]) -> None:
+    def _write(self, name: str, text: str) -> Path:
         draft = self.path / f"{name}.new"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump(content, file, indent=2)
-        draft.replace(self.path / name)
+            file.write(text)
+        return draft.replace(self.path / name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,9 +39,7 @@ def started(stack: Stack, *names: str) -> Stack:
 def idle_stack() -> Iterator[Stack]:
     """A stack of which nothing runs yet."""
     _LOCAL.mkdir(exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="tests-", dir=_LOCAL))
-    directory.chmod(0o711)
-    stack = Stack(directory, given=os.environ)
+    stack = Stack(_LOCAL / f"tests-{secrets.token_hex(4)}", given=os.environ)
     yield stack
     stack.stop()
 

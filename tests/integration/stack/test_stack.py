@@ -195,9 +195,10 @@ def test_a_directory_in_use_is_refused(directory: Path) -> None:
     first = Stack(directory, given={})
     first.start("redis")
     try:
-        with pytest.raises(StackError, match="already runs"):
-            Stack(directory, given={}).start("redis")
+        with pytest.raises(StackError, match="already runs"), Stack(directory, given={}):
+            pass
         assert first.redis.running
+        assert Stack.attach(directory).redis_url == first.redis_url
     finally:
         first.stop()
 

@@ -1,0 +1,67 @@
+# Lark Service: `make demo` and `make test` need python3 and make; they set up the rest.
+# Servers given by RABBITMQ_URL, REDIS_URL or DATABASE_URL are used instead of private ones.
+
+PYTHON ?= $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
+BIN := .venv/bin
+ROOMS := schemas gateway consumers cli sandbox client
+SOURCES := pyproject.toml client/pyproject.toml constraints.txt
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+# Arguments for pytest or the demo: make test ARGS="-k stack"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: demo test check bench stack servers clean help
+
+demo: .venv/runtime.stamp servers ## The main job on private servers and a simulated Feishu.
+	$(BIN)/lark-service demo $(ARGS)
+
+test: .venv/dev.stamp servers ## All tests, on private servers, and what they cover.
+	$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report= $(ARGS)
+	@echo "Covered lines and branches by room:"
+	@for room in $(ROOMS); do \
+	    printf '  %-10s %3s %%\n' $$room "$$($(BIN)/coverage report --include="$$room/*" --format=total || true)"; \
+	done
+
+check: .venv/dev.stamp ## Lint, format, types and the order of imports.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev.stamp servers ## What we claim, measured beside what else could be used.
+	$(BIN)/python -m benchmarks $(ARGS)
+
+stack: .venv/runtime.stamp servers ## Private RabbitMQ, Redis and PostgreSQL that stay up.
+	$(BIN)/lark-service stack up $(ARGS)
+
+servers: .venv/runtime.stamp ## Install RabbitMQ, Redis and PostgreSQL if they are missing.
+	@$(BIN)/python -m sandbox.stack.provision
+
+clean: ## Stop the private servers; delete the environment and everything made.
+	@if [ -x $(BIN)/lark-service ] && [ -e .local/stack/state.json ]; then \
+	    $(BIN)/lark-service stack down --purge; \
+	fi
+	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf build dist ./*.egg-info client/src/*.egg-info
+
+help: ## This list.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+
+# The module venv is part of Python, but Debian ships its pip apart (python3-venv); an installed
+# pip can then put itself into the environment.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed: install it or name it, make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv .venv 2>/dev/null || \
+	    { $(PYTHON) -m venv --clear --without-pip .venv && \
+	      $(PYTHON) -m pip --python .venv/bin/python install --quiet pip; } || \
+	    { rm -rf .venv; echo "Install python3-venv first (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
+
+.venv/runtime.stamp: $(SOURCES) | $(BIN)/pip
+	$(INSTALL) -e . -e ./client
+	@touch $@
+
+.venv/dev.stamp: .venv/runtime.stamp
+	$(INSTALL) -e '.[dev]'
+	@touch $@
