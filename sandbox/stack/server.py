@@ -132,6 +132,9 @@ class Server(ABC):
     def pause(self) -> None:
         """Hold the server and all it started: connections stay open, nothing answers."""
         self._signal_family(signal.SIGSTOP)
+        # The kernel stops a process when it next schedules it, which may be after our return.
+        while (process := self.process) and not process.paused:
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a paused server go on."""
