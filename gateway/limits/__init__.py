@@ -1,0 +1,1 @@
+"""Feishu's rate limits, kept by all processes together."""

@@ -1,0 +1,44 @@
+-- Says that a process is alive and learns the epoch and who else is.
+--
+-- KEYS   1 fence   2 processes by the time they were last heard
+-- ARGV   1 this process   2 microseconds after which a silent one counts as gone
+--        3 an epoch to end, or '': the store may have lost something, or its clock was moved
+--        4 '1' when this process leaves
+-- Reply  epoch, now, processes alive, how many of them come before this one by name
+
+local BACK = 2000000
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+
+local function plain(number)
+  return string.format('%.0f', number)
+end
+
+local fence = tonumber((redis.pcall('GET', KEYS[1])))
+if not fence or fence > now + BACK or fence == tonumber(ARGV[3]) then
+  -- An epoch that is ended in the microsecond it began in still gets another name.
+  fence = fence == now and now + 1 or now
+  redis.call('SET', KEYS[1], plain(fence))
+end
+
+local kind = redis.call('TYPE', KEYS[2]).ok
+if kind ~= 'zset' and kind ~= 'none' then
+  redis.call('DEL', KEYS[2])
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', plain(now - tonumber(ARGV[2])))
+redis.call('ZREMRANGEBYSCORE', KEYS[2], plain(now + BACK), '+inf')
+if ARGV[4] == '1' then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+else
+  redis.call('ZADD', KEYS[2], plain(now), ARGV[1])
+end
+
+local alive = redis.call('ZRANGE', KEYS[2], 0, -1)
+local before = 0
+for _, process in ipairs(alive) do
+  if process < ARGV[1] then
+    before = before + 1
+  end
+end
+return {fence, now, #alive, before}

@@ -1,0 +1,76 @@
+"""The ledgers of all buckets, and telling the store what it may lack."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from .buckets import Bucket
+from .ledger import Ledger, ages
+from .store import LimitStore, Report
+
+_SWEEP_SECONDS = 5.0
+
+
+class Ledgers:
+    """What this process was granted of every bucket it used lately."""
+
+    def __init__(self, store: LimitStore) -> None:
+        self._store = store
+        self._ledgers: dict[str, Ledger] = {}
+        self._untold: set[str] = set()
+        self._telling = asyncio.Lock()
+        self._sweep_at = 0.0
+
+    def of(self, bucket: Bucket) -> Ledger:
+        """The bucket's ledger, remembering for as long as its windows now ask for."""
+        ledger = self._ledgers.get(bucket.key)
+        if ledger is None:
+            ledger = self._ledgers[bucket.key] = Ledger(bucket)
+        elif ledger.bucket != bucket:
+            ledger.bucket = bucket
+        return ledger
+
+    def owe(self, bucket: Bucket) -> None:
+        """The store does not know of the bucket's last grant or pause."""
+        self._untold.add(bucket.key)
+
+    def owe_all(self) -> None:
+        """The store knows nothing: its epoch is new."""
+        self._untold.update(self._ledgers)
+
+    async def tell(self, epoch: int) -> None:
+        """Report what is owed; what could not be told stays owed. Raise StoreAwayError."""
+        async with self._telling:
+            keys, self._untold = self._untold, set()
+            now = time.monotonic()
+            owing = [ledger for key in keys if (ledger := self._ledgers.get(key))]
+            reports = [_report(ledger, now, epoch) for ledger in owing]
+            # Marked beforehand: grants that come in while this waits are entries of their own.
+            for ledger in owing:
+                ledger.mark(epoch)
+            told = False
+            try:
+                told = await self._store.report([r for r in reports if r.grants or r.pause], epoch)
+            finally:
+                if not told:
+                    for ledger in owing:
+                        ledger.mark(None)
+                    self._untold |= keys
+
+    def sweep(self) -> None:
+        """Drop ledgers in which nothing matters any more."""
+        now = time.monotonic()
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
+        for key in [key for key, ledger in self._ledgers.items() if ledger.is_idle(now)]:
+            del self._ledgers[key]
+
+    def __len__(self) -> int:
+        return len(self._ledgers)
+
+
+def _report(ledger: Ledger, now: float, epoch: int) -> Report:
+    grants = ages(ledger.unreported(now, epoch), now)
+    return Report(ledger.bucket, grants, ledger.unreported_pause(now, epoch))

@@ -1,0 +1,135 @@
+"""This process's own safe part of every limit, for when the store cannot be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiolimiter import AsyncLimiter
+
+from schemas.apis import Window
+
+from .buckets import Bucket, span
+from .grant import Grant
+from .ledger import Ledger
+
+_SAFE = 0.8
+_SHORTEST_WAIT = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How many processes share the limits, and which of them this one is, counted from 0."""
+
+    live: int
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one process may take of one window: so many permits in any `seconds`.
+
+    Where that is less than one permit, the processes take turns: this one's turn begins `start`
+    seconds into a cycle of `cycle` seconds and lasts `opening`, by a clock that all share.
+    """
+
+    permits: int
+    seconds: float
+    cycle: float = 0.0
+    start: float = 0.0
+    opening: float = 0.0
+
+    def closed_for(self, shared_now: float) -> float:
+        """Seconds until this process's turn; 0 while it lasts or when there are no turns."""
+        if self.cycle == 0:
+            return 0.0
+        into = (shared_now - self.start) % self.cycle
+        return 0.0 if into < self.opening else self.cycle - into
+
+
+def share_of(window: Window, place: Place) -> Share:
+    """The static share: 0.8 of the limit by the processes alive.
+
+    A limit smaller than the fleet would be exceeded if every process sent its one permit at the
+    same moment, however seldom. So one turn follows another, and a permit leaves only in the
+    first fifth of a turn: two of neighbours are then never closer than the limit allows.
+    """
+    permits = int(_SAFE * window.limit / place.live)
+    if permits >= 1:
+        return Share(permits, span(window))
+    turn = span(window) / (_SAFE * window.limit)
+    opening = turn * (1 - _SAFE)
+    cycle = turn * place.live
+    return Share(1, cycle - opening, cycle, turn * place.rank, opening)
+
+
+class LocalShare:
+    """Static shares for all buckets.
+
+    The ledger guards: what this process was granted by the store in the last window counts
+    against its share, so the change from one to the other opens no second budget. aiolimiter
+    paces: processes that lost the store at one moment do not all spend their share at the next.
+    """
+
+    def __init__(self) -> None:
+        self._paces: dict[str, _Paces] = {}
+
+    async def take(
+        self, bucket: Bucket, want: int, ledger: Ledger, place: Place, times: tuple[float, float]
+    ) -> Grant:
+        """Grant from the share; `times` are now by the ledger's clock and by the shared one."""
+        paces = self._paces.get(bucket.key)
+        if paces is None or (paces.windows, paces.place) != (bucket.windows, place):
+            paces = self._paces[bucket.key] = await _Paces.create(bucket.windows, place)
+        now, shared_now = times
+        granted, wait = want, 0.0
+        for share, pace in paces.pairs:
+            room = max(0, share.permits - ledger.used(now, share.seconds))
+            closed = share.closed_for(shared_now)
+            allowed = 0 if closed else _capacity(pace, min(granted, room))
+            if allowed < granted:
+                granted = allowed
+                full = ledger.opens(now, share.seconds, share.permits) if room == 0 else 0.0
+                wait = max(wait, closed, full, pace.time_period / pace.max_rate, _SHORTEST_WAIT)
+        if granted:
+            for _, pace in paces.pairs:
+                await pace.acquire(granted)
+        return Grant(granted, wait, "local" if granted < want else "")
+
+    def clear(self) -> None:
+        """Forget all paces: the store answers again."""
+        self._paces.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Paces:
+    windows: tuple[Window, ...]
+    place: Place
+    pairs: tuple[tuple[Share, AsyncLimiter], ...]
+
+    @classmethod
+    async def create(cls, windows: tuple[Window, ...], place: Place) -> _Paces:
+        shares = [share_of(window, place) for window in windows]
+        pairs = tuple([(share, await _pace(share)) for share in shares])
+        return cls(windows, place, pairs)
+
+
+async def _pace(share: Share) -> AsyncLimiter:
+    # A leaky bucket lets its size through on top of what leaks in a window. With this size and
+    # rate the two together are the share.
+    size = max(1, share.permits // 10)
+    rate = (share.permits - size + 1) / share.seconds
+    pace = AsyncLimiter(size, size / rate)
+    if share.cycle == 0:
+        await pace.acquire(size)  # it starts full: no burst on top of what the store granted
+    return pace
+
+
+def _capacity(pace: AsyncLimiter, most: int) -> int:
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if pace.has_capacity(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
