@@ -155,6 +155,8 @@ def test_limits_that_cannot_be_used_are_named_all_at_once() -> None:
         "GET /open-apis/im/v1/chats/oc_1": CAUTIOUS,
         "GET /open-apis/im/v1/messages/:a": CAUTIOUS,
         "GET /open-apis/im/v1/messages/:b": CAUTIOUS,
+        "GET /open-apis/new/v1/things/:a": CAUTIOUS,
+        "GET /open-apis/new/v1/things/:b": CAUTIOUS,
     }
     with pytest.raises(LimitsError) as caught:
         Catalogue(TABLE, limits)
@@ -168,4 +170,6 @@ def test_limits_that_cannot_be_used_are_named_all_at_once() -> None:
         " write GET /open-apis/im/v1/chats/:chat_id",
         "limit of 'GET /open-apis/im/v1/messages/:b': names GET"
         " /open-apis/im/v1/messages/:message_id for the second time",
+        "limit of 'GET /open-apis/new/v1/things/:b': names GET"
+        " /open-apis/new/v1/things/:b for the second time",
     ]
