@@ -44,19 +44,22 @@ async def insert_dead_letter(database: Database, row: DeadLetterRow) -> bool:
     Text that Postgres cannot hold (NUL, lone surrogates) is stored with U+FFFD in its place, so
     that no message is too odd to be kept. The body is kept byte for byte.
     """
-    return 1 == await database.execute(
-        _INSERT,
-        row.id,
-        _text(row.call_id),
-        _text(row.app),
-        _text(row.reason),
-        _json(row.error),
-        row.body,
-        _json(row.headers),
-        _json(row.properties),
-        _text(row.routing_key),
-        min(max(row.attempts, 0), _MOST_ATTEMPTS),
-        row.first_seen,
+    return (
+        await database.execute(
+            _INSERT,
+            row.id,
+            _text(row.call_id),
+            _text(row.app),
+            _text(row.reason),
+            _json(row.error),
+            row.body,
+            _json(row.headers),
+            _json(row.properties),
+            _text(row.routing_key),
+            min(max(row.attempts, 0), _MOST_ATTEMPTS),
+            row.first_seen,
+        )
+        == 1
     )
 
 

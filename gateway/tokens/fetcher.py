@@ -1,0 +1,143 @@
+"""Gets one token from where it is to be had: Redis, else Postgres, else Feishu."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from gateway.errors import AttemptFailed, GatewayError, Refused
+from gateway.metrics import Metrics
+from schemas.reply import ErrorType
+
+from .issuer import Issuer
+from .memory import Memory
+from .stores import LOCK_SECONDS, Found, PostgresTokens, RedisTokens, StoreAway
+from .token import Credential, Token
+from .writer import Writer
+
+REFUSED_SECONDS = 30.0
+"""How long a refusal of Feishu's is answered without asking again."""
+FAILED_SECONDS = 1.0
+_POLL_SECONDS = 0.05
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Fetcher:
+    """Fetches tokens so that one process of the fleet asks Feishu and the others get its answer.
+
+    While Redis is away every process asks for itself.
+    """
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        redis: RedisTokens,
+        postgres: PostgresTokens,
+        writer: Writer,
+        memory: Memory,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        draw: Callable[[], float],
+    ) -> None:
+        self._issuer = issuer
+        self._redis = redis
+        self._postgres = postgres
+        self._writer = writer
+        self._memory = memory
+        self._metrics = metrics
+        self._clock = clock
+        self._draw = draw
+
+    async def fetch(self, credential: Credential, than: Token | None) -> Token:
+        """Return a usable token, newer *than* the given one; raises a GatewayError."""
+        return await self._find(credential, than) or await self._ask_for_all(credential, than)
+
+    async def _find(self, credential: Credential, than: Token | None) -> Token | None:
+        """Look in the stores; raises the failure that another process met a moment ago."""
+        found = await _if_there(self._redis.look(credential)) or Found()
+        if self._accepts(found.token, than):
+            return found.token
+        token = await _if_there(self._postgres.look(credential))
+        if token is not None and self._accepts(token, than):
+            await _if_there(self._redis.put(token))
+            return token
+        self._raise_shared(credential, found)
+        return None
+
+    async def _ask_for_all(self, credential: Credential, than: Token | None) -> Token:
+        """Ask Feishu, unless another process does and shares what it got."""
+        owner = secrets.token_hex(16)
+        try:
+            return await self._turn(credential, owner, than) or await self._ask(credential)
+        finally:
+            await _if_there(self._redis.unlock(credential, owner))
+
+    async def _turn(self, credential: Credential, owner: str, than: Token | None) -> Token | None:
+        """Wait for the lock, or for the token or the failure of the process that has it."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LOCK_SECONDS
+        try:
+            while True:
+                mine = await self._redis.lock(credential, owner)
+                # Also when it is ours: the one before may have finished just now.
+                found = await self._redis.look(credential)
+                if self._accepts(found.token, than):
+                    return found.token
+                self._raise_shared(credential, found)
+                if mine or loop.time() > end:
+                    return None
+                await asyncio.sleep(_POLL_SECONDS * (0.5 + self._draw()))
+        except StoreAway:
+            return None
+
+    async def _ask(self, credential: Credential) -> Token:
+        alias = credential.app.alias
+        try:
+            token = await self._issue(credential)
+        except GatewayError as error:
+            self._metrics.token_refreshes.labels(alias, error.type).inc()
+            log.warning("token_not_issued", app=alias, type=error.type, code=error.code)
+            seconds = error.retry_after or FAILED_SECONDS
+            if isinstance(error, Refused):
+                seconds = REFUSED_SECONDS
+            self._memory.fail(credential, error, self._clock() + seconds)
+            await _if_there(self._redis.share_failure(credential, error, seconds))
+            raise
+        self._metrics.token_refreshes.labels(alias, "ok").inc()
+        self._writer.put(token)
+        await _if_there(self._redis.put(token))
+        return token
+
+    async def _issue(self, credential: Credential) -> Token:
+        # Taken before the request, so that a slow answer makes the token older, never younger.
+        asked_at = self._clock()
+        issued = await self._issuer.tenant_token(credential.app)
+        token = Token(issued.token, credential, asked_at, asked_at + issued.expires_in)
+        if self._clock() >= token.usable_until:
+            raise AttemptFailed(
+                ErrorType.FEISHU_UNAVAILABLE, "the token that Feishu gave out is at its end"
+            )
+        return token
+
+    def _accepts(self, token: Token | None, than: Token | None) -> bool:
+        return token is not None and self._memory.accepts(token, self._clock(), than)
+
+    def _raise_shared(self, credential: Credential, found: Found) -> None:
+        if found.failure is not None:
+            until = self._clock() + found.failure_seconds
+            self._memory.fail(credential, found.failure, until)
+            raise found.failure
+
+
+async def _if_there(command: Awaitable[T]) -> T | None:
+    try:
+        return await command
+    except StoreAway:
+        return None

@@ -1,0 +1,98 @@
+"""What one process knows of its tokens. Does no I/O; every instant is an argument."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from gateway.apps import App
+from gateway.errors import GatewayError
+
+from .token import Credential, Token
+
+CONFIRMED_SECONDS = 30.0
+_MOST_REJECTED = 10_000
+
+Slot = tuple[App, str]
+
+
+@dataclass(slots=True)
+class Held:
+    """A token in use; `renew_at` moves when a renewal fails."""
+
+    token: Token
+    renew_at: float
+    usable_until: float
+
+
+class Memory:
+    """The tokens in use, those that Feishu rejected, and failures that need not be repeated."""
+
+    def __init__(self) -> None:
+        self.held: dict[Slot, Held] = {}
+        self._rejected: OrderedDict[bytes, float] = OrderedDict()
+        self._confirmed: dict[bytes, float] = {}
+        self._failures: dict[bytes, tuple[float, GatewayError]] = {}
+
+    def hold(self, token: Token, draw: float) -> None:
+        """Use this token from now on."""
+        slot = (token.credential.app, token.credential.kind)
+        self.held[slot] = Held(token, token.renew_at(draw), token.usable_until)
+        self._failures.pop(token.credential.key, None)
+
+    def accepts(self, token: Token, now: float, than: Token | None) -> bool:
+        """Whether a token out of a store may be used, where a newer one *than* that is wanted."""
+        if now >= token.usable_until or self._is_rejected(token):
+            return False
+        if than is None:
+            return True
+        return token.value != than.value and token.expires_at > than.expires_at
+
+    def reject(self, token: Token, now: float) -> bool:
+        """Drop exactly this token; False where there is nothing to do about it (any more).
+
+        A token that Feishu gave out again after it was rejected is kept for a while: not the token
+        is at fault but the call, and asking again for each such call would only load Feishu.
+        """
+        fingerprint = token.fingerprint
+        if fingerprint in self._rejected or self._confirmed.get(fingerprint, now) > now:
+            return False
+        self._rejected[fingerprint] = now
+        if len(self._rejected) > _MOST_REJECTED:
+            self._rejected.popitem(last=False)
+        slot = (token.credential.app, token.credential.kind)
+        held = self.held.get(slot)
+        if held is not None and held.token.value == token.value:
+            del self.held[slot]
+        return True
+
+    def confirms(self, token: Token, now: float) -> bool:
+        """Take note that Feishu gave out this token; False where it was rejected after that.
+
+        An answer that is older than the rejection says nothing about the token.
+        """
+        fingerprint = token.fingerprint
+        if self._is_rejected(token):
+            return False
+        if self._rejected.pop(fingerprint, None) is not None:
+            self._confirmed = {key: end for key, end in self._confirmed.items() if end > now}
+            self._confirmed[fingerprint] = now + CONFIRMED_SECONDS
+        return True
+
+    def fail(self, credential: Credential, error: GatewayError, until: float) -> None:
+        """Answer with this failure until then instead of asking again."""
+        self._failures[credential.key] = (until, error)
+
+    def failure(self, credential: Credential, now: float) -> GatewayError | None:
+        """The failure that still stands for this credential."""
+        entry = self._failures.get(credential.key)
+        if entry is None:
+            return None
+        if entry[0] <= now:
+            del self._failures[credential.key]
+            return None
+        return entry[1]
+
+    def _is_rejected(self, token: Token) -> bool:
+        rejected_at = self._rejected.get(token.fingerprint)
+        return rejected_at is not None and token.issued_at <= rejected_at

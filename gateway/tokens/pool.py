@@ -1,0 +1,165 @@
+"""A token for every call: from memory, else Redis, else Postgres, else Feishu."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from gateway.apps import App
+from gateway.errors import Expired, GatewayError, Refused
+from gateway.metrics import Metrics
+from schemas.reply import ErrorType
+
+from .fetcher import REFUSED_SECONDS, Fetcher
+from .issuer import Issuer
+from .memory import Held, Memory
+from .stores import PostgresTokens, RedisTokens, StoreAway
+from .token import Credential, Token
+from .writer import Writer
+
+__all__ = ["Token", "TokenPool"]
+
+_CLOSE_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class TokenPool:
+    """Valid tokens, each fetched once for all who wait for it, in this process and in the fleet."""
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        redis: RedisTokens,
+        postgres: PostgresTokens,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """*clock* must be the one of the stores; *draw* gives numbers in [0, 1) for jitter."""
+        self._redis = redis
+        self._metrics = metrics
+        self._clock = clock
+        self._draw = draw
+        self._memory = Memory()
+        self._writer = Writer(postgres, draw=draw)
+        self._fetcher = Fetcher(
+            issuer, redis, postgres, self._writer, self._memory, metrics, clock, draw
+        )
+        self._flights: dict[bytes, asyncio.Task[Token | GatewayError]] = {}
+
+    async def get(self, app: App, kind: str = "tenant", *, timeout: float | None = None) -> Token:
+        """Return a token that lives; a renewal goes on behind it while the old one still does.
+
+        Raises Refused, NotNow or AttemptFailed as the token endpoint answered, and Expired when
+        there is no token within *timeout* seconds.
+        """
+        held = self._memory.held.get((app, kind))
+        if held is not None:
+            now = self._clock()
+            if now < held.renew_at:
+                return held.token
+            if now < held.usable_until:
+                self._renew(held)
+                return held.token
+        return await self._wait(app, kind, timeout)
+
+    async def rejected(self, token: Token) -> None:
+        """Drop exactly this token everywhere, because Feishu rejected it.
+
+        The next `get` asks Feishu. When that returns an equal token, the token was not at fault:
+        the caller must not repeat its call again.
+        """
+        if not self._memory.reject(token, self._clock()):
+            return
+        app = token.credential.app
+        self._metrics.token_invalidations.labels(app.alias).inc()
+        log.info("token_rejected", app=app.alias, token=token.fingerprint.hex()[:12])
+        self._writer.drop(token)
+        with suppress(StoreAway):
+            await self._redis.drop(token)
+
+    async def close(self) -> None:
+        """Stop fetching and give pending writes a second."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        if flights:
+            await asyncio.wait(flights)
+        await self._writer.close(_CLOSE_SECONDS)
+
+    async def _wait(self, app: App, kind: str, timeout: float | None) -> Token:
+        if kind != "tenant":
+            raise Refused(ErrorType.INVALID_CALL, f"as: this gateway issues no {kind} tokens")
+        credential = Credential.of(app, kind)
+        failure = self._memory.failure(credential, self._clock())
+        if failure is not None:
+            raise _again(failure)
+        flight = self._flight(credential, None)
+        try:
+            async with asyncio.timeout(timeout):
+                # Shielded: whoever gives up leaves the flight to the others.
+                ended = await asyncio.shield(flight)
+        except TimeoutError:
+            raise Expired("the deadline passed before there was a token") from None
+        if isinstance(ended, GatewayError):
+            raise _again(ended)
+        return ended
+
+    def _renew(self, held: Held) -> None:
+        if held.token.credential.key in self._flights:
+            return
+        flight = self._flight(held.token.credential, held.token)
+        flight.add_done_callback(lambda _: self._renewed(held))
+
+    def _renewed(self, held: Held) -> None:
+        """After a renewal that failed, leave some time to the next one; a success is held anew."""
+        now = self._clock()
+        left = max(held.usable_until - now, 0.0)
+        held.renew_at = now + min(REFUSED_SECONDS, left / 4) * (0.5 + self._draw())
+
+    def _flight(
+        self, credential: Credential, than: Token | None
+    ) -> asyncio.Task[Token | GatewayError]:
+        flight = self._flights.get(credential.key)
+        if flight is None:
+            flight = asyncio.get_running_loop().create_task(self._fly(credential, than))
+            self._flights[credential.key] = flight
+        return flight
+
+    async def _fly(self, credential: Credential, than: Token | None) -> Token | GatewayError:
+        # A failure is returned, not raised: nobody may be left to take an exception.
+        try:
+            token = await self._fetcher.fetch(credential, than)
+            if not self._memory.confirms(token, self._clock()):
+                # It was rejected while it was being fetched.
+                token = await self._fetcher.fetch(credential, than)
+                self._memory.confirms(token, self._clock())
+        except GatewayError as error:
+            return error
+        else:
+            self._memory.hold(token, self._draw())
+            ends = time.time() + token.expires_at - self._clock()
+            self._metrics.token_expiry.labels(credential.app.alias).set(ends)
+            return token
+        finally:
+            del self._flights[credential.key]
+
+
+def _again(error: GatewayError) -> GatewayError:
+    """The same failure as an error of its own: one that is raised twice mixes its tracebacks."""
+    return type(error)(
+        error.type,
+        error.message,
+        outcome=error.outcome,
+        retry_after=error.retry_after,
+        code=error.code,
+        log_id=error.log_id,
+        hint=error.hint,
+    )
