@@ -120,7 +120,9 @@ class Fetcher:
         asked_at = self._clock()
         issued = await self._issuer.tenant_token(credential.app)
         token = Token(issued.token, credential, asked_at, asked_at + issued.expires_in)
-        if self._clock() >= token.usable_until:
+        now = self._clock()
+        self._memory.confirm(token, now)
+        if now >= token.usable_until:
             raise AttemptFailed(
                 ErrorType.FEISHU_UNAVAILABLE, "the token that Feishu gave out is at its end"
             )

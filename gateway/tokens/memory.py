@@ -10,7 +10,7 @@ from gateway.errors import GatewayError
 
 from .token import Credential, Token
 
-CONFIRMED_SECONDS = 30.0
+CONFIRMED_SECONDS = 5.0
 _MOST_REJECTED = 10_000
 
 Slot = tuple[App, str]
@@ -42,7 +42,7 @@ class Memory:
 
     def accepts(self, token: Token, now: float, than: Token | None) -> bool:
         """Whether a token out of a store may be used, where a newer one *than* that is wanted."""
-        if now >= token.usable_until or self._is_rejected(token):
+        if now >= token.usable_until or self.has_rejected(token):
             return False
         if than is None:
             return True
@@ -51,8 +51,8 @@ class Memory:
     def reject(self, token: Token, now: float) -> bool:
         """Drop exactly this token; False where there is nothing to do about it (any more).
 
-        A token that Feishu gave out again after it was rejected is kept for a while: not the token
-        is at fault but the call, and asking again for each such call would only load Feishu.
+        A token that Feishu gave out again after it was rejected is kept for some seconds: not the
+        token is at fault but the call, and asking again for each such call would only load Feishu.
         """
         fingerprint = token.fingerprint
         if fingerprint in self._rejected or self._confirmed.get(fingerprint, now) > now:
@@ -66,18 +66,21 @@ class Memory:
             del self.held[slot]
         return True
 
-    def confirms(self, token: Token, now: float) -> bool:
-        """Take note that Feishu gave out this token; False where it was rejected after that.
+    def has_rejected(self, token: Token) -> bool:
+        """Whether Feishu rejected this token and did not give it out again since."""
+        return token.fingerprint in self._rejected
 
-        An answer that is older than the rejection says nothing about the token.
+    def confirm(self, token: Token, now: float) -> None:
+        """Take note that Feishu gave out this token.
+
+        An answer to a question that is older than the rejection says nothing about the token.
         """
-        fingerprint = token.fingerprint
-        if self._is_rejected(token):
-            return False
-        if self._rejected.pop(fingerprint, None) is not None:
-            self._confirmed = {key: end for key, end in self._confirmed.items() if end > now}
-            self._confirmed[fingerprint] = now + CONFIRMED_SECONDS
-        return True
+        rejected_at = self._rejected.get(token.fingerprint)
+        if rejected_at is None or token.issued_at <= rejected_at:
+            return
+        del self._rejected[token.fingerprint]
+        self._confirmed = {key: end for key, end in self._confirmed.items() if end > now}
+        self._confirmed[token.fingerprint] = now + CONFIRMED_SECONDS
 
     def fail(self, credential: Credential, error: GatewayError, until: float) -> None:
         """Answer with this failure until then instead of asking again."""
@@ -92,7 +95,3 @@ class Memory:
             del self._failures[credential.key]
             return None
         return entry[1]
-
-    def _is_rejected(self, token: Token) -> bool:
-        rejected_at = self._rejected.get(token.fingerprint)
-        return rejected_at is not None and token.issued_at <= rejected_at

@@ -137,19 +137,22 @@ class TokenPool:
         # A failure is returned, not raised: nobody may be left to take an exception.
         try:
             token = await self._fetcher.fetch(credential, than)
-            if not self._memory.confirms(token, self._clock()):
+            if self._memory.has_rejected(token):
                 # It was rejected while it was being fetched.
                 token = await self._fetcher.fetch(credential, than)
-                self._memory.confirms(token, self._clock())
         except GatewayError as error:
             return error
         else:
-            self._memory.hold(token, self._draw())
-            ends = time.time() + token.expires_at - self._clock()
-            self._metrics.token_expiry.labels(credential.app.alias).set(ends)
+            if not self._memory.has_rejected(token):
+                self._hold(token)
             return token
         finally:
             del self._flights[credential.key]
+
+    def _hold(self, token: Token) -> None:
+        self._memory.hold(token, self._draw())
+        end = time.time() + token.expires_at - self._clock()
+        self._metrics.token_expiry.labels(token.credential.app.alias).set(end)
 
 
 def _again(error: GatewayError) -> GatewayError:

@@ -143,14 +143,9 @@ class RedisTokens:
         await self._bounded(self._unlock(keys=[f"{_place(credential)}:lock"], args=[owner]))
 
     def _open(
-        self,
-        credential: Credential,
-        now: float,
-        now_ms: int,
-        issued: Any,
-        expires: Any,
-        sealed: Any,
+        self, credential: Credential, now: float, now_ms: int, fields: list[Any]
     ) -> Token | None:
+        issued, expires, sealed = fields
         try:
             age, left = (now_ms - int(issued)) / 1000, (int(expires) - now_ms) / 1000
         except (TypeError, ValueError):
