@@ -14,7 +14,8 @@ from .request import ApiRequest, Upload
 async def read_form(request: ApiRequest) -> bool:
     """Fill the request's fields and files from its body; False when it is no valid form."""
     loop = asyncio.get_running_loop()
-    stream = StreamReader(BaseProtocol(loop), 2**16, loop=loop)
+    # A limit that the body cannot reach: there is no connection whose reading could be paused.
+    stream = StreamReader(BaseProtocol(loop), len(request.body), loop=loop)
     stream.feed_data(request.body)
     stream.feed_eof()
     headers = CIMultiDict({"Content-Type": request.content_type})

@@ -83,6 +83,11 @@ class Repeats:
             if success is not None and success.by == request.number:
                 success.in_flight = False
 
+    @property
+    def in_flight(self) -> int:
+        """How many keyed requests have acted and are not over."""
+        return sum(success.in_flight for success in self._successes.values())
+
     def clear(self) -> None:
         self._successes.clear()
         self._ages.clear()

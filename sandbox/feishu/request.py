@@ -23,7 +23,7 @@ class Upload:
 
 @dataclass(slots=True)
 class ApiRequest:
-    """What arrived; `app_id` is empty until the bearer token is checked."""
+    """What arrived; `app_id` and `token` (a fingerprint) are what it claims until checked."""
 
     method: str
     path: str
@@ -34,6 +34,7 @@ class ApiRequest:
     api: Api
     number: int = 0
     app_id: str = ""
+    token: str = ""
     user: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     files: dict[str, Upload] = field(default_factory=dict)

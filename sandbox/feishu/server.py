@@ -22,7 +22,6 @@ from .forms import read_form
 from .ledger import Capture, Entry
 from .options import Options
 from .request import ApiRequest
-from .tokens import fingerprint
 from .wire import deliver
 from .world import World
 
@@ -109,7 +108,6 @@ class SandboxFeishu:
     def _record(self, http: web.BaseRequest, request: ApiRequest) -> None:
         self.world.identify(request)
         ledger = self.world.ledger
-        bearer = request.authorization.removeprefix("Bearer ")
         entry = Entry(
             number=request.number,
             time=self.world.clock(),
@@ -117,7 +115,7 @@ class SandboxFeishu:
             path=request.path,
             template=request.api.template,
             app_id=request.app_id,
-            token=fingerprint(bearer) if bearer else "",
+            token=request.token,
             body_hash=request.body_hash,
             key=request.key,
         )

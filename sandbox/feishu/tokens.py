@@ -26,6 +26,7 @@ class Token:
     """`user` is the open_id behind a user token, empty for a tenant token."""
 
     value: str
+    fingerprint: str
     app_id: str
     expires_at: float
     user: str = ""
@@ -88,22 +89,20 @@ class Tokens:
         if latest is not None and latest.expires_at - now >= self.renew_below:
             return latest
         self._valid = {t.value: t for t in self._valid.values() if t.expires_at > now}
-        token = Token(f"t-{secrets.token_hex(20)}", app_id, now + self.life)
-        self._valid[token.value] = self._latest[app_id] = token
-        self.issued += 1
+        token = self._latest[app_id] = self._issue(f"t-{secrets.token_hex(20)}", app_id)
         return token
 
     def user_token(self, app_id: str, user: str, life: float | None = None) -> Token:
         """A token for an app on behalf of a user; there is no browser to authorize in."""
-        value = f"eyJ{secrets.token_urlsafe(900)}"
-        token = Token(value, app_id, self._clock() + (life or self.life), user)
-        self._valid[value] = token
-        return token
+        return self._issue(f"eyJ{secrets.token_urlsafe(900)}", app_id, user, life)
 
-    def owner(self, authorization: str) -> str:
-        """The app of a valid token, else nothing."""
-        token = self._valid.get(authorization[7:])
-        return token.app_id if token is not None else ""
+    def identify(self, authorization: str) -> tuple[str, str]:
+        """The app and the fingerprint of a token; an unknown token has no app."""
+        value = authorization[7:]
+        token = self._valid.get(value)
+        if token is not None:
+            return token.app_id, token.fingerprint
+        return "", fingerprint(value) if value else ""
 
     def check(self, authorization: str, api: Api) -> Token | Answer:
         """The token of a request, or the refusal it earns."""
@@ -118,6 +117,13 @@ class Tokens:
             kinds = {"user"} if token.user else {"tenant", "app"}
             if not kinds & api.tokens:
                 return token_rejected(99991668 if token.user else 99991663)
+        return token
+
+    def _issue(self, value: str, app_id: str, user: str = "", life: float | None = None) -> Token:
+        expires_at = self._clock() + (self.life if life is None else life)
+        token = Token(value, fingerprint(value), app_id, expires_at, user)
+        self._valid[value] = token
+        self.issued += 1
         return token
 
     def revoke(self, app_id: str | None = None, value: str | None = None) -> int:

@@ -90,7 +90,7 @@ class World:
             claimed = (request.json or {}).get("app_id")
             request.app_id = claimed if isinstance(claimed, str) else ""
         else:
-            request.app_id = self.tokens.owner(request.authorization)
+            request.app_id, request.token = self.tokens.identify(request.authorization)
 
     def decide(self, request: ApiRequest) -> tuple[Answer, Fault]:
         """Act on a request and say what to answer and what befalls the answer."""

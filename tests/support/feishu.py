@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -98,6 +99,13 @@ class Feishu:
         got = await self.raw(method, f"/_sandbox/{name}", json=body, params=query)
         assert got.status == 200, got.content
         return got.json
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait for something that this process can see; TimeoutError when it does not come."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.002)
 
 
 OpenFeishu = Callable[..., Awaitable[Feishu]]
