@@ -20,9 +20,7 @@ from schemas.reply import ErrorType
 DAY_SECONDS = 86_400.0
 DEFAULT_DEADLINE_SECONDS = 60.0
 _LONG_NUMBER = re.compile(rb"\d{19}")
-_NUMBER = re.compile(
-    rb'"(?:[^"\\]++|\\.)*+"|(-?\d++)((?:\.\d++)?(?:[eE][+-]?\d++)?)', re.DOTALL
-)
+_NUMBER = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?\d++)((?:\.\d++)?(?:[eE][+-]?\d++)?)', re.DOTALL)
 """A string, skipped, or a number: its integer part and what follows it."""
 _DIGITS = re.compile(r"[0-9]{1,30}")
 
@@ -67,17 +65,25 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
-    """What the properties of a call say. Times are Unix seconds."""
+class History:
+    """What the gateway wrote on an earlier copy. Times are Unix seconds."""
 
-    call_id: str
-    id_given: bool
-    deadline: float
     first_seen: float
     attempts: int
     tries: int
     not_before: float
     producer: str | None
+    made_up_id: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the properties of a call say. `deadline` is Unix time."""
+
+    call_id: str
+    id_given: bool
+    deadline: float
+    history: History
 
 
 def address_of(delivery: Delivery) -> Address:
@@ -85,15 +91,12 @@ def address_of(delivery: Delivery) -> Address:
     properties, headers = delivery.properties, delivery.headers
     given = headers.get(names.HEADER_CALL_ID, properties.message_id)
     usable = isinstance(given, str) and names.CALL_ID.fullmatch(given)
-    reply_to = properties.reply_to or None
-    if reply_to is not None and not (isinstance(reply_to, str) and names.may_reply_to(reply_to)):
-        reply_to = None
+    reply_to = properties.reply_to
     trace = {name: headers[name] for name in names.TRACE_HEADERS if _is_text(headers.get(name))}
-    correlation_id = properties.correlation_id
     return Address(
         call_id=given if usable else None,
-        reply_to=reply_to,
-        correlation_id=correlation_id if isinstance(correlation_id, str) else None,
+        reply_to=reply_to if reply_to and names.may_reply_to(reply_to) else None,
+        correlation_id=properties.correlation_id,
         trace=trace,
     )
 
@@ -101,7 +104,7 @@ def address_of(delivery: Delivery) -> Address:
 def check_reply_to(delivery: Delivery) -> None:
     """Refuse an address that is no reply queue: the gateway could write to any queue."""
     reply_to = delivery.properties.reply_to
-    if reply_to and not (isinstance(reply_to, str) and names.may_reply_to(reply_to)):
+    if reply_to and not names.may_reply_to(reply_to):
         raise Poison(
             DeadReason.FORBIDDEN,
             ErrorType.FORBIDDEN,
@@ -115,23 +118,32 @@ def open_envelope(delivery: Delivery) -> Envelope:
     if "CC" in headers:
         raise Poison(DeadReason.FORBIDDEN, ErrorType.FORBIDDEN, "header CC: is not allowed")
     _check_form(properties)
-    # Only what comes back through the gateway's own exchange may speak for the gateway.
-    ours = delivery.exchange == names.REENTER_EXCHANGE
     given = headers.get(names.HEADER_CALL_ID, properties.message_id)
     if given is not None and not (isinstance(given, str) and names.CALL_ID.fullmatch(given)):
         raise _invalid("call id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-    first_seen = delivery.received
-    if ours:
-        first_seen = _number(headers, names.HEADER_FIRST_SEEN, first_seen * 1000) / 1000
+    history = history_of(delivery)
     return Envelope(
         call_id=given or f"made-up-{uuid.uuid4().hex}",
-        id_given=given is not None and not (ours and headers.get(names.HEADER_MADE_UP)),
-        deadline=_deadline(delivery, first_seen),
-        first_seen=first_seen,
-        attempts=int(_number(headers, names.HEADER_ATTEMPTS, 0)) if ours else 0,
-        tries=int(_number(headers, names.HEADER_TRIES, 0)) if ours else 0,
-        not_before=_number(headers, names.HEADER_NOT_BEFORE, 0) / 1000 if ours else 0.0,
-        producer=_producer(delivery, ours=ours),
+        id_given=given is not None and not history.made_up_id,
+        deadline=_deadline(delivery, history.first_seen),
+        history=history,
+    )
+
+
+def history_of(delivery: Delivery) -> History:
+    """Read what an earlier pass left in the headers; from a producer it counts for nothing."""
+    headers = delivery.headers
+    if delivery.exchange != names.REENTER_EXCHANGE:
+        user = delivery.properties.user_id
+        return History(delivery.received, 0, 0, 0.0, user if _is_text(user) else None, False)
+    producer = headers.get(names.HEADER_ORIGIN_USER)
+    return History(
+        first_seen=_number(headers, names.HEADER_FIRST_SEEN, delivery.received * 1000) / 1000,
+        attempts=int(_number(headers, names.HEADER_ATTEMPTS, 0)),
+        tries=int(_number(headers, names.HEADER_TRIES, 0)),
+        not_before=_number(headers, names.HEADER_NOT_BEFORE, 0) / 1000,
+        producer=producer if _is_text(producer) else None,
+        made_up_id=headers.get(names.HEADER_MADE_UP) is True,
     )
 
 
@@ -163,18 +175,13 @@ def _deadline(delivery: Delivery, first_seen: float) -> float:
     return min(bounds) if bounds else first_seen + default
 
 
-def _producer(delivery: Delivery, *, ours: bool) -> str | None:
-    given = delivery.headers.get(names.HEADER_ORIGIN_USER) if ours else delivery.properties.user_id
-    return given if isinstance(given, str) and given else None
-
-
 def _number(headers: Mapping[str, Any], name: str, default: float) -> float:
     value = headers.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 1024
+    return isinstance(value, str) and 0 < len(value) <= 1024
 
 
 def _invalid(message: str) -> Poison:
@@ -222,9 +229,7 @@ def _too_deep(document: Any) -> bool:
         if not level:
             return False
         level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
+            child for node in level for child in (node.values() if isinstance(node, dict) else node)
         ]
     return True
 

@@ -25,9 +25,7 @@ _NOT_KEPT = frozenset({"CC", "BCC"})
 def kept_properties(delivery: Delivery) -> dict[str, Any]:
     """The producer's properties, without `expiration`, `user_id` and the message id."""
     properties = delivery.properties
-    return {
-        name: value for name in _KEPT if (value := getattr(properties, name, None)) is not None
-    }
+    return {name: value for name in _KEPT if (value := getattr(properties, name, None)) is not None}
 
 
 def kept_headers(delivery: Delivery) -> dict[str, Any]:
@@ -44,6 +42,16 @@ def kept_headers(delivery: Delivery) -> dict[str, Any]:
     }
 
 
+def rung_within(delay: float) -> str:
+    """The longest rung that is over before *delay* seconds are; a booked slot is not missed."""
+    return names.rung(max([n for n in names.RUNGS if n <= delay], default=names.RUNGS[0]))
+
+
+def rung_after(delay: float) -> str:
+    """The shortest rung that lasts *delay* seconds; a pause is not cut short."""
+    return names.rung(min([n for n in names.RUNGS if n >= delay], default=names.RUNGS[-1]))
+
+
 def delayed_copy(
     delivery: Delivery, envelope: Envelope, *, attempts: int, tries: int, not_before: float
 ) -> dict[str, Any]:
@@ -51,15 +59,15 @@ def delayed_copy(
     headers = kept_headers(delivery) | {
         names.HEADER_CALL_ID: envelope.call_id,
         names.HEADER_DEADLINE: int(envelope.deadline * 1000),
-        names.HEADER_FIRST_SEEN: int(envelope.first_seen * 1000),
+        names.HEADER_FIRST_SEEN: int(envelope.history.first_seen * 1000),
         names.HEADER_ATTEMPTS: attempts,
         names.HEADER_TRIES: tries,
         names.HEADER_NOT_BEFORE: int(not_before * 1000),
     }
     if not envelope.id_given:
         headers[names.HEADER_MADE_UP] = True
-    if envelope.producer is not None:
-        headers[names.HEADER_ORIGIN_USER] = envelope.producer
+    if envelope.history.producer is not None:
+        headers[names.HEADER_ORIGIN_USER] = envelope.history.producer
     return kept_properties(delivery) | {"headers": headers}
 
 

@@ -1,0 +1,144 @@
+"""The composition root: builds one gateway process from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from gateway import redis_client
+from gateway.apps import App, Apps
+from gateway.catalogue import Catalogue
+from gateway.crypto import KeyRing
+from gateway.database import Database
+from gateway.errors import ConfigError
+from gateway.executor import Executor
+from gateway.feishu import Feishu, open_session
+from gateway.limits.limiter import Limiter
+from gateway.metrics import Metrics
+from gateway.retry import RetryPolicy
+from gateway.settings import Settings
+from gateway.site_limits import load_limits_file
+from gateway.tokens.issuer import Issuer
+from gateway.tokens.pool import TokenPool
+from gateway.tokens.stores import PostgresTokens, RedisTokens
+from schemas.apis import ApiTable
+
+from .calls import CallHandler
+from .dead_letters import DeadLetterHandler
+from .endings import Endings
+from .intake import Intake
+from .pipeline import Pipeline
+from .process import Process
+from .publisher import Publisher
+from .scheduler import Scheduler
+from .topology import Topology
+
+DEFAULT_ALIAS = "default"
+"""The app that the environment configures."""
+DEAD_LETTER_PREFETCH = 100
+MOST_HELD = 32
+"""Calls of one saturated bucket that a process keeps in hand, at most a quarter of the prefetch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the settings alone decide, built before anything is contacted."""
+
+    apps: Apps
+    catalogue: Catalogue
+    keys: KeyRing
+
+
+def build_parts(settings: Settings) -> Parts:
+    """Check what a pattern cannot check; raises ConfigError naming every mistake."""
+    mistakes: list[str] = []
+    keys: KeyRing | None = None
+    catalogue: Catalogue | None = None
+    try:
+        keys = _key_ring(settings)
+    except ValueError as error:
+        mistakes.append(f"LARK_SERVICE_SECRET_KEY: {error}")
+    try:
+        limits = load_limits_file(settings.limits_file) if settings.limits_file else {}
+        catalogue = Catalogue(ApiTable.load(), limits)
+    except ConfigError as error:
+        mistakes.append(f"LARK_SERVICE_LIMITS_FILE: {error}")
+    if keys is None or catalogue is None:
+        raise ConfigError("\n".join(mistakes))
+    app = App(DEFAULT_ALIAS, settings.app_id, settings.app_secret, settings.domain)
+    return Parts(Apps([app]), catalogue, keys)
+
+
+def _key_ring(settings: Settings) -> KeyRing:
+    if settings.secret_key is None:
+        return KeyRing.derived_from(settings.app_secret.get_secret_value())
+    return KeyRing.from_text(settings.secret_key.get_secret_value())
+
+
+@asynccontextmanager
+async def open_process(
+    settings: Settings, parts: Parts, metrics: Metrics
+) -> AsyncIterator[Process]:
+    """Open what a process needs, in order; leaving closes it in reverse."""
+    policy = RetryPolicy()
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url.get_secret_value())
+        stack.push_async_callback(database.close)
+        redis = redis_client.connect(settings.redis_url.get_secret_value())
+        stack.push_async_callback(redis.aclose)
+        session = await stack.enter_async_context(open_session())
+        limiter = Limiter(redis, metrics, assumed_processes=settings.max_processes)
+        await limiter.start()
+        stack.push_async_callback(limiter.close)
+        tokens = TokenPool(
+            Issuer(session),
+            RedisTokens(redis, parts.keys),
+            PostgresTokens(database, parts.keys),
+            metrics,
+        )
+        stack.push_async_callback(tokens.close)
+        executor = Executor(
+            tokens, Feishu(session), limiter, policy, metrics, api_timeout=settings.api_timeout
+        )
+        scheduler = Scheduler(limiter, cap=max(1, min(MOST_HELD, settings.prefetch // 4)))
+        url = settings.rabbitmq_url.get_secret_value()
+        publisher = Publisher(url, metrics)
+        endings = Endings(publisher, metrics)
+        pipeline = Pipeline(
+            apps=parts.apps,
+            catalogue=parts.catalogue,
+            scheduler=scheduler,
+            executor=executor,
+            endings=endings,
+            policy=policy,
+            metrics=metrics,
+        )
+        aliases = [app.alias for app in parts.apps]
+        topology = Topology.of(aliases)
+        calls = CallHandler(aliases, pipeline)
+        dead = DeadLetterHandler(endings, database, metrics)
+        yield Process(
+            publisher=publisher,
+            calls=Intake(
+                url,
+                "calls",
+                topology,
+                calls.queues,
+                calls.handle,
+                metrics,
+                prefetch=settings.prefetch,
+            ),
+            dead=Intake(
+                url,
+                "dead-letters",
+                topology,
+                dead.queues,
+                dead.handle,
+                metrics,
+                prefetch=DEAD_LETTER_PREFETCH,
+            ),
+            scheduler=scheduler,
+            database=database,
+            drain_timeout=settings.drain_timeout,
+        )

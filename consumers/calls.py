@@ -1,0 +1,42 @@
+"""The calls of every app: both lanes and what comes back from the retry rungs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from schemas import names
+
+from .codec import Delivery
+from .pipeline import Pipeline
+
+log = structlog.get_logger()
+
+
+class CallHandler:
+    """Hands deliveries of the apps' queues to the pipeline."""
+
+    def __init__(self, aliases: Iterable[str], pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._alias_of = {queue: alias for alias in aliases for queue in _queues_of(alias)}
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """What to consume."""
+        return tuple(self._alias_of)
+
+    async def handle(self, delivery: Delivery) -> bool:
+        """Carry one delivery to its end; True when it may be acked."""
+        alias = self._alias_of[delivery.queue]
+        try:
+            return await self._pipeline.process(delivery, alias)
+        except Exception:
+            log.exception("defect while processing a call", queue=delivery.queue)
+            await self._pipeline.end_defect(delivery, alias)
+            return True
+
+
+def _queues_of(alias: str) -> Iterable[str]:
+    yield from (names.calls_queue(alias, lane) for lane in names.LANES)
+    yield names.retry_queue(alias)

@@ -1,0 +1,149 @@
+"""The end of a delivery: its reply and its dead letter, both confirmed before anybody acks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+
+from gateway.errors import GatewayError
+from gateway.feishu import Answer
+from gateway.metrics import Metrics
+from schemas import names
+from schemas.dead_letter import DeadLetter, DeadReason
+from schemas.reply import CallError
+
+from .codec import Address, Delivery, history_of
+from .copies import dead_letter
+from .publisher import Published, Publisher
+from .replies import error_of, reply_body, reply_properties
+from .settlement import Finish
+from .work import Work
+
+PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Endings:
+    """Publishes what a settlement asks for."""
+
+    def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
+        self._publisher = publisher
+        self._metrics = metrics
+
+    async def of_work(self, work: Work, ending: Finish, answer: Answer | None) -> None:
+        """End a call."""
+        await self._publish(work.delivery, work.alias, work.address, ending, answer, work)
+
+    async def of_delivery(
+        self, delivery: Delivery, alias: str | None, ending: Finish, address: Address
+    ) -> None:
+        """End a delivery that did not become a call."""
+        await self._publish(delivery, alias, address, ending, None, None)
+
+    async def send_on(
+        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
+    ) -> None:
+        """Publish to one of our own exchanges; while it leads to no queue, keep trying."""
+        while True:
+            outcome = await self._publisher.until_confirmed(
+                exchange, routing_key, body, mandatory=True, **properties
+            )
+            if outcome is Published.CONFIRMED:
+                return
+            log.error("exchange leads to no queue", exchange=exchange)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _publish(
+        self,
+        delivery: Delivery,
+        alias: str | None,
+        address: Address,
+        ending: Finish,
+        answer: Answer | None,
+        work: Work | None,
+    ) -> None:
+        if ending.dead is not None and ending.error is not None:
+            letter = _letter(delivery, address, ending, ending.error, work)
+            await self.send_on(
+                names.DEAD_LETTER_EXCHANGE,
+                delivery.routing_key,
+                delivery.body,
+                dead_letter(delivery, letter),
+            )
+            self._metrics.dead_letters.labels(ending.dead.value).inc()
+        if ending.reply and address.reply_to is not None:
+            body = reply_body(
+                call_id=address.call_id,
+                answer=answer,
+                error=_error(ending.error, answer),
+                attempts=work.job.attempts if work else history_of(delivery).attempts,
+                app=alias,
+                api=work.job.route.name if work else None,
+                timing=work.timing() if work else None,
+            )
+            await self._reply(address, address.reply_to, body, ok=ending.error is None)
+        self._record(alias, address, ending, work)
+
+    async def _reply(self, address: Address, reply_to: str, body: bytes, *, ok: bool) -> None:
+        outcome = await self._publisher.until_confirmed(
+            "",
+            reply_to,
+            body,
+            # RabbitMQ up to 4.1 returns every mandatory message to a direct reply address.
+            mandatory=not reply_to.startswith(names.DIRECT_REPLY_TO),
+            **reply_properties(address, ok=ok),
+        )
+        routed = outcome is Published.CONFIRMED
+        self._metrics.replies.labels("sent" if routed else "unroutable").inc()
+
+    def _record(
+        self, alias: str | None, address: Address, ending: Finish, work: Work | None
+    ) -> None:
+        error = ending.error
+        outcome = error.type.value if error else "ok"
+        api = work.job.route.name if work else "none"
+        self._metrics.calls.labels(alias or "none", api, outcome).inc()
+        if work is not None:
+            seconds = time.time() - work.envelope.history.first_seen
+            self._metrics.call_seconds.labels(api).observe(seconds)
+        # One line a call costs a tenth of the CPU: successes are told at debug level only.
+        (log.debug if error is None else log.info)(
+            "call ended",
+            call_id=address.call_id,
+            app=alias,
+            api=api,
+            outcome=outcome,
+            code=error.code if error else None,
+            log_id=error.log_id if error else None,
+            attempts=work.job.attempts if work else 0,
+            dead=ending.dead.value if ending.dead else None,
+            **address.trace,
+        )
+
+
+def _error(error: GatewayError | None, answer: Answer | None) -> CallError | None:
+    return None if error is None else error_of(error, answer.log_id if answer else None)
+
+
+def _letter(
+    delivery: Delivery,
+    address: Address,
+    ending: Finish,
+    error: GatewayError,
+    work: Work | None,
+) -> DeadLetter:
+    history = history_of(delivery)
+    return DeadLetter(
+        reason=ending.dead or DeadReason.FAILED,
+        error=error_of(error),
+        call_id=address.call_id,
+        attempts=work.job.attempts if work else history.attempts,
+        first_seen=int(history.first_seen * 1000),
+        origin_exchange=delivery.exchange,
+        origin_routing_key=delivery.routing_key,
+        origin_user=history.producer,
+    )

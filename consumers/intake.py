@@ -1,0 +1,143 @@
+"""Takes deliveries off queues and settles them. Nothing is done in a channel's callback: a channel
+that dies cancels its callbacks, and an HTTP request in one would be cut off half-way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq import Channel
+from aiormq.abc import DeliveredMessage
+from pamqp import commands as spec
+
+from gateway.metrics import Metrics
+
+from .codec import Delivery
+from .connection import TRANSPORT_ERRORS, Link, open_channel
+from .topology import Topology
+
+log = structlog.get_logger()
+
+Handler = Callable[[Delivery], Awaitable[bool]]
+"""Carries a delivery to its end. True: ack it; False: give it back to its queue."""
+
+
+class Intake:
+    """Consumes some queues on one connection, each on a channel and with a prefetch of its own."""
+
+    def __init__(
+        self,
+        url: str,
+        role: str,
+        topology: Topology,
+        queues: Sequence[str],
+        handler: Handler,
+        metrics: Metrics,
+        *,
+        prefetch: int,
+    ) -> None:
+        self._link = Link(url, role, metrics.reconnects.labels(role).inc)
+        self._topology = topology
+        self._queues = queues
+        self._handler = handler
+        self._prefetch = prefetch
+        self._consumers: list[tuple[Channel, str]] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether every queue is consumed."""
+        return bool(self._consumers) and not self._draining
+
+    @property
+    def held(self) -> int:
+        """Deliveries in hand."""
+        return len(self._running)
+
+    async def run(self) -> None:
+        """Consume until cancelled; raises ConfigError when the broker holds other objects."""
+        await self._link.run(self._set_up, self._tear_down)
+
+    async def _set_up(self, connection: AbstractConnection) -> None:
+        declaring = await open_channel(connection, confirms=False)
+        await self._topology.declare(declaring)
+        await declaring.close()
+        consumers: list[tuple[Channel, str]] = []
+        for queue in () if self._draining else self._queues:
+            channel = await open_channel(connection, confirms=False)
+            channel.on_consumer_cancel_callbacks.add(self._cancelled)
+            await channel.basic_qos(prefetch_count=self._prefetch)
+            consumed = await channel.basic_consume(queue, self._taker(channel, queue))
+            consumers.append((channel, consumed.consumer_tag or ""))
+        self._consumers = consumers
+        log.info("consuming", queues=list(self._queues))
+
+    def _tear_down(self) -> None:
+        self._consumers = []
+
+    def _cancelled(self, frame: spec.Basic.Cancel) -> None:
+        log.warning("RabbitMQ cancelled a consumer", consumer_tag=frame.consumer_tag)
+        self._link.drop()
+
+    def _taker(
+        self, channel: Channel, queue: str
+    ) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
+        async def take(message: DeliveredMessage) -> None:
+            task = asyncio.get_running_loop().create_task(self._settle(message, channel, queue))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+        return take
+
+    async def _settle(self, message: DeliveredMessage, channel: Channel, queue: str) -> None:
+        tag = message.delivery_tag or 0
+        done = await self._handler(_delivery(message, queue))
+        try:
+            if done:
+                await channel.basic_ack(tag, wait=False)
+            else:
+                await channel.basic_nack(tag, requeue=True, wait=False)
+        except TRANSPORT_ERRORS:
+            # The broker has taken the delivery back together with the channel.
+            log.debug("channel lost before the ack", queue=queue)
+
+    async def stop(self) -> None:
+        """Take nothing more off the queues."""
+        self._draining = True
+        for channel, tag in self._consumers:
+            try:
+                async with asyncio.timeout(2):
+                    await channel.basic_cancel(tag)
+            except TRANSPORT_ERRORS:
+                log.debug("channel lost before the cancel")
+
+    async def finish(self, timeout: float) -> int:
+        """Wait until all in hand has ended, at most *timeout* seconds; return what is left.
+
+        What is left stays unacked: the broker redelivers it when the connection closes.
+        """
+        end = time.monotonic() + timeout
+        # One that was taken at the last moment starts while the others are waited for.
+        while self._running and (left := end - time.monotonic()) > 0:
+            await asyncio.wait(self._running, timeout=left)
+        left_over = len(self._running)
+        for task in self._running:
+            task.cancel()
+        return left_over
+
+
+def _delivery(message: DeliveredMessage, queue: str) -> Delivery:
+    return Delivery(
+        body=message.body,
+        properties=message.header.properties,
+        exchange=message.exchange or "",
+        routing_key=message.routing_key or "",
+        queue=queue,
+        redelivered=bool(message.redelivered),
+        received=time.time(),
+    )

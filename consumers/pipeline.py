@@ -1,0 +1,149 @@
+"""The life of one call, from a delivery to its confirmed end, in the order in which it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+import structlog
+
+from gateway.apps import Apps
+from gateway.catalogue import Catalogue
+from gateway.errors import Expired, GatewayError, Refused
+from gateway.executor import Ended, Executor
+from gateway.jobs import prepare
+from gateway.metrics import Metrics
+from gateway.retry import RetryPolicy
+from schemas.reply import ErrorType, Outcome
+
+from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope, parse_call
+from .copies import delayed_copy, rung_after, rung_within
+from .endings import Endings
+from .scheduler import Closing, Park, Scheduler
+from .settlement import Finish, end_unopened, redelivered_unsafe, settle
+from .work import Work
+
+LONGEST_SLEEP = 1.0
+"""Seconds that a retry is slept in the process; a longer pause is spent on a retry rung."""
+
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """Carries deliveries to their end; knows nothing of channels and acks."""
+
+    def __init__(
+        self,
+        *,
+        apps: Apps,
+        catalogue: Catalogue,
+        scheduler: Scheduler,
+        executor: Executor,
+        endings: Endings,
+        policy: RetryPolicy,
+        metrics: Metrics,
+    ) -> None:
+        self._apps = apps
+        self._catalogue = catalogue
+        self._scheduler = scheduler
+        self._executor = executor
+        self._endings = endings
+        self._policy = policy
+        self._metrics = metrics
+
+    async def process(self, delivery: Delivery, alias: str) -> bool:
+        """Carry a delivery to its end. True: it may be acked; False: it goes back to its queue."""
+        try:
+            work = self._open(delivery, alias)
+        except (Poison, GatewayError) as problem:
+            await self._end_unopened(delivery, alias, problem)
+            return True
+        return await self._carry(work)
+
+    async def end_defect(self, delivery: Delivery, alias: str) -> None:
+        """End a delivery whose processing broke down, so that it does not come back for ever."""
+        error = Refused(ErrorType.INTERNAL, "a defect in the gateway", outcome=Outcome.UNKNOWN)
+        await self._end_unopened(delivery, alias, error)
+
+    def _open(self, delivery: Delivery, alias: str) -> Work:
+        app = self._apps.get(alias)
+        check_reply_to(delivery)
+        envelope = open_envelope(delivery)
+        call = parse_call(delivery.body)
+        job = prepare(
+            app,
+            call,
+            self._catalogue,
+            call_id=envelope.call_id,
+            id_given=envelope.id_given,
+            deadline=envelope.deadline,
+            redelivered=delivery.redelivered,
+        )
+        job.attempts, job.tries = envelope.history.attempts, envelope.history.tries
+        address = replace(address_of(delivery), call_id=envelope.call_id)
+        return Work(delivery, alias, address, envelope, job)
+
+    async def _carry(self, work: Work) -> bool:
+        while True:
+            try:
+                ended = await self._try(work)
+            except Park as park:
+                rung = rung_within(park.not_before - time.time())
+                await self._send_later(work, rung, "limit", not_before=park.not_before)
+                return True
+            except Closing:
+                return await self._give_back(work)
+            decision = settle(
+                ended.error, work.job, time.time(), self._policy, has_reply_to=work.has_reply_to
+            )
+            if isinstance(decision, Finish):
+                await self._endings.of_work(work, decision, ended.answer)
+                return True
+            if decision.delay > LONGEST_SLEEP:
+                await self._send_later(work, rung_after(decision.delay), "retry")
+                return True
+            await asyncio.sleep(decision.delay)
+
+    async def _try(self, work: Work) -> Ended:
+        job = work.job
+        if time.time() >= job.deadline:
+            return Ended(None, Expired())
+        if work.delivery.redelivered and not job.harmless and not job.tries:
+            return Ended(None, redelivered_unsafe(job))
+        try:
+            waited = await self._scheduler.turn(job, work.lane, work.envelope.history.not_before)
+        except GatewayError as error:
+            return Ended(None, error)
+        work.waited += waited
+        self._metrics.limit_wait_seconds.labels(job.route.name).observe(waited)
+        return await self._executor.execute(job)
+
+    async def _give_back(self, work: Work) -> bool:
+        if work.job.harmless and not work.job.tries:
+            return False
+        # Back in its queue it would be redelivered, and look as if it had been started.
+        await self._send_later(work, rung_after(0), "drain")
+        return True
+
+    async def _send_later(
+        self, work: Work, rung: str, why: str, *, not_before: float = 0.0
+    ) -> None:
+        job, delivery = work.job, work.delivery
+        properties = delayed_copy(
+            delivery,
+            work.envelope,
+            attempts=job.attempts,
+            tries=job.tries,
+            not_before=not_before,
+        )
+        await self._endings.send_on(rung, delivery.routing_key, delivery.body, properties)
+        self._metrics.calls_parked.labels(why).inc()
+        log.debug("call parked", call_id=job.call_id, api=job.route.name, rung=rung, why=why)
+
+    async def _end_unopened(
+        self, delivery: Delivery, alias: str, problem: Poison | GatewayError
+    ) -> None:
+        address = address_of(delivery)
+        ending = end_unopened(problem, has_reply_to=address.reply_to is not None)
+        await self._endings.of_delivery(delivery, alias, ending, address)

@@ -1,0 +1,89 @@
+"""One gateway process: what runs side by side, and how it comes to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.database import Database
+from gateway.errors import GatewayError
+
+from .health import Checks
+from .intake import Intake
+from .publisher import Publisher
+from .scheduler import Scheduler
+
+MIGRATION_PAUSE = 2.0
+"""Seconds between two looks at a Postgres that is away."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The parts that live as long as the process."""
+
+    publisher: Publisher
+    calls: Intake
+    dead: Intake
+    scheduler: Scheduler
+    database: Database
+    drain_timeout: float
+
+    @property
+    def checks(self) -> Checks:
+        """What must hold for calls to be carried out. Redis and Postgres may be away."""
+        return {
+            "rabbitmq-consume": lambda: self.calls.ready,
+            "rabbitmq-publish": lambda: self.publisher.ready,
+            "rabbitmq-dead-letters": lambda: self.dead.ready,
+        }
+
+    async def run(self, stop: asyncio.Event, at_once: asyncio.Event) -> None:
+        """Work until *stop* is set, then drain, until *at_once* is set.
+
+        Raises an ExceptionGroup when a part ends by itself: ConfigError where RabbitMQ or Postgres
+        hold something else than this version needs.
+        """
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.publisher.run()),
+                group.create_task(self.calls.run()),
+                group.create_task(self.dead.run()),
+                group.create_task(self._migrate()),
+            ]
+            await stop.wait()
+            await self._drain(at_once)
+            for task in tasks:
+                task.cancel()
+
+    async def _migrate(self) -> None:
+        while True:
+            try:
+                steps = await self.database.migrate()
+            except GatewayError as error:
+                log.warning("the schema waits for Postgres", reason=error.message)
+                await asyncio.sleep(MIGRATION_PAUSE)
+            else:
+                log.info("schema up to date", steps=steps)
+                return
+
+    async def _drain(self, at_once: asyncio.Event) -> None:
+        """Stop intake, give back what was not started, finish what was."""
+        began = time.monotonic()
+        log.info("draining", held=self.calls.held, seconds=self.drain_timeout)
+        finishing = asyncio.create_task(self._finish(began + self.drain_timeout))
+        impatient = asyncio.create_task(at_once.wait())
+        await asyncio.wait({finishing, impatient}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (finishing, impatient):
+            task.cancel()
+        log.info("drained", held=self.calls.held, seconds=round(time.monotonic() - began, 3))
+
+    async def _finish(self, until: float) -> None:
+        await asyncio.gather(self.calls.stop(), self.dead.stop())
+        self.scheduler.close()
+        for intake in (self.calls, self.dead):
+            await intake.finish(max(0.0, until - time.monotonic()))

@@ -1,0 +1,52 @@
+"""Runs one gateway process until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from importlib.metadata import PackageNotFoundError, version
+
+import structlog
+import uvloop
+
+from gateway.metrics import Metrics
+from gateway.settings import Settings
+
+from .app import Parts, build_parts, open_process
+from .health import Health
+from .logs import configure_logging
+
+log = structlog.get_logger()
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; the second signal ends it at once. Raises ConfigError."""
+    parts = build_parts(settings)
+    configure_logging(settings.log_level, settings.log_format)
+    uvloop.run(_serve(settings, parts))
+
+
+async def _serve(settings: Settings, parts: Parts) -> None:
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    metrics = Metrics()
+    metrics.build.labels(_version()).set(1)
+    if parts.catalogue.unlisted:
+        log.warning("limits for unlisted APIs", apis=parts.catalogue.unlisted)
+    async with open_process(settings, parts, metrics) as process:
+        health = Health(process.checks, metrics)
+        async with health.serve(settings.health_host, settings.health_port):
+            await process.run(stop, at_once)
+
+
+def _version() -> str:
+    try:
+        return version("lark-service")
+    except PackageNotFoundError:
+        return "unknown"

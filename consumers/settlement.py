@@ -1,0 +1,128 @@
+"""How a try ended → what becomes of its delivery. Pure; the only place that decides it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.errors import AttemptFailed, Expired, GatewayError, NotNow, Refused
+from gateway.jobs import Job
+from gateway.retry import RetryPolicy
+from gateway.verdict import BucketFull
+from schemas.dead_letter import DeadReason
+from schemas.reply import ErrorType, Outcome
+
+from .codec import Poison
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Answer it with *error*, or with Feishu's success, and bury it where *dead* says why."""
+
+    error: GatewayError | None
+    reply: bool
+    dead: DeadReason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The same call once more, after *delay* seconds."""
+
+    delay: float
+
+
+Settlement = Finish | Again
+
+_ALWAYS_DEAD = {
+    ErrorType.INVALID_CALL: DeadReason.INVALID_CALL,
+    ErrorType.FORBIDDEN: DeadReason.FORBIDDEN,
+    ErrorType.UNROUTED: DeadReason.UNROUTED,
+    ErrorType.OUTCOME_UNKNOWN: DeadReason.OUTCOME_UNKNOWN,
+}
+
+
+def settle(
+    error: GatewayError | None, job: Job, now: float, policy: RetryPolicy, *, has_reply_to: bool
+) -> Settlement:
+    """Decide from how the last try ended; *now* is Unix time."""
+    match error:
+        case NotNow():
+            return _later(error, job, now, has_reply_to=has_reply_to)
+        case AttemptFailed():
+            if _may_repeat(error, job, policy):
+                delay = policy.delay(job.tries)
+                if now + delay < job.deadline:
+                    return Again(delay)
+            return finish(_said_plainly(error, job), has_reply_to=has_reply_to)
+        case Refused():
+            return finish(_said_plainly(error, job), has_reply_to=has_reply_to)
+    return finish(error, has_reply_to=has_reply_to)
+
+
+def finish(error: GatewayError | None, *, has_reply_to: bool) -> Finish:
+    """The end of a call, by the tables of the contract."""
+    if error is None:
+        return Finish(None, reply=has_reply_to, dead=None)
+    dead = _ALWAYS_DEAD.get(error.type)
+    if dead is None and not has_reply_to:
+        dead = DeadReason.EXPIRED if isinstance(error, Expired) else DeadReason.FAILED
+    return Finish(error, reply=has_reply_to, dead=dead)
+
+
+def end_unopened(problem: Poison | GatewayError, *, has_reply_to: bool) -> Finish:
+    """The end of a delivery that did not become a call."""
+    if isinstance(problem, GatewayError):
+        return finish(problem, has_reply_to=has_reply_to)
+    defect = problem.type is ErrorType.INTERNAL
+    outcome = Outcome.UNKNOWN if defect else Outcome.NOT_EXECUTED
+    error = Refused(problem.type, problem.message, outcome=outcome)
+    return Finish(error, reply=has_reply_to, dead=problem.reason)
+
+
+def redelivered_unsafe(job: Job) -> GatewayError:
+    """The end of a call that came back after a crash and may not be sent twice."""
+    return Refused(
+        ErrorType.OUTCOME_UNKNOWN,
+        "the call was in flight when a gateway process or its connection was lost",
+        outcome=Outcome.UNKNOWN,
+        hint=f"find out with a read before {job.route.name} is sent again",
+    )
+
+
+def _later(error: NotNow, job: Job, now: float, *, has_reply_to: bool) -> Settlement:
+    delay = error.retry_after or 0.0
+    if now + delay < job.deadline:
+        # A full bucket is paused by then, so that the wait is spent in its line.
+        return Again(0.0 if isinstance(error, BucketFull) else delay)
+    if now >= job.deadline:
+        return finish(Expired(), has_reply_to=has_reply_to)
+    final = Refused(
+        ErrorType.RATE_LIMITED,
+        "no slot before the deadline",
+        retry_after=delay,
+        code=error.code,
+        log_id=error.log_id,
+        hint=error.hint,
+    )
+    return finish(final, has_reply_to=has_reply_to)
+
+
+def _may_repeat(error: AttemptFailed, job: Job, policy: RetryPolicy) -> bool:
+    if job.tries >= policy.max_attempts:
+        return False
+    if error.outcome is Outcome.NOT_EXECUTED:
+        return True
+    return job.harmless and not job.once
+
+
+def _said_plainly(error: GatewayError, job: Job) -> GatewayError:
+    """An attempt that may have been executed and must not be repeated has one name."""
+    if error.outcome is not Outcome.UNKNOWN or job.harmless:
+        return error
+    return Refused(
+        ErrorType.OUTCOME_UNKNOWN,
+        error.message,
+        outcome=Outcome.UNKNOWN,
+        code=error.code,
+        log_id=error.log_id,
+        hint=f"find out with a read before {job.route.name} is sent again",
+    )

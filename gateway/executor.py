@@ -1,0 +1,128 @@
+"""One try of one call: a token, one request, what the answer means."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from schemas.reply import ErrorType, Outcome
+
+from .codes import meaning_of
+from .errors import Expired, GatewayError, NotNow, Refused
+from .feishu import Answer, Feishu
+from .jobs import Job
+from .limits.limiter import Limiter
+from .metrics import Metrics
+from .retry import RetryPolicy
+from .tokens.pool import TokenPool
+from .tokens.token import Token
+from .verdict import BucketFull, TokenRejected, judge
+
+GRACE_SECONDS = 0.5
+"""How long after the deadline a running attempt is cut; the reply must be out within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one try ended: Feishu's answer, if any, and the error unless it is a success."""
+
+    answer: Answer | None
+    error: GatewayError | None
+
+
+class Executor:
+    """Carries out one try of a call that holds its permit."""
+
+    def __init__(
+        self,
+        tokens: TokenPool,
+        feishu: Feishu,
+        limiter: Limiter,
+        policy: RetryPolicy,
+        metrics: Metrics,
+        *,
+        api_timeout: float,
+    ) -> None:
+        self._tokens = tokens
+        self._feishu = feishu
+        self._limiter = limiter
+        self._policy = policy
+        self._metrics = metrics
+        self._api_timeout = api_timeout
+
+    async def execute(self, job: Job) -> Ended:
+        """Try once and say how it ended; count the try in *job*."""
+        answer: Answer | None = None
+        try:
+            token = await self._token(job)
+            answer = await self._send(job, token)
+            error = judge(answer, self._policy)
+            if isinstance(error, TokenRejected) and token is not None:
+                await self._tokens.rejected(token)
+                error = self._rejected(job, token, answer, error)
+            elif isinstance(error, BucketFull):
+                await self._limiter.pause(job.bucket, error.pause)
+                self._metrics.limit_pauses.labels(job.route.name).inc()
+        except TokenRefused as raised:
+            answer, error = job.rejection, raised
+        except GatewayError as raised:
+            error = raised
+        if not isinstance(error, NotNow | TokenRefused):
+            job.tries += 1
+            if answer is not None or (error is not None and error.outcome is Outcome.UNKNOWN):
+                job.attempts += 1
+        return Ended(answer, error)
+
+    async def _token(self, job: Job) -> Token | None:
+        if job.token_kind is None:
+            return None
+        return await self._tokens.get(
+            job.app, job.token_kind, timeout=max(0.1, job.deadline - time.time())
+        )
+
+    async def _send(self, job: Job, token: Token | None) -> Answer:
+        left = job.deadline - time.time()
+        if left <= 0:
+            raise Expired
+        if token is not None and token == job.rejected:
+            # The refresh brought the same string: asking once more would be answered the same.
+            raise TokenRefused(judge(job.rejection, self._policy) if job.rejection else None)
+        started = time.monotonic()
+        status = "failed"
+        try:
+            answer = await self._feishu.send(
+                job.request,
+                None if token is None else token.value,
+                min(self._api_timeout, left + GRACE_SECONDS),
+            )
+            status = str(answer.status)
+        finally:
+            seconds = time.monotonic() - started
+            job.upstream_seconds += seconds
+            self._metrics.feishu_seconds.labels(job.route.name).observe(seconds)
+            self._metrics.feishu_requests.labels(job.route.name, status).inc()
+        if answer.code:
+            known = meaning_of(answer.code) is not None
+            self._metrics.feishu_codes.labels(str(answer.code) if known else "other").inc()
+        return answer
+
+    def _rejected(
+        self, job: Job, token: Token, answer: Answer, error: TokenRejected
+    ) -> GatewayError:
+        if job.rejected is not None:
+            return TokenRefused(error)
+        job.rejected, job.rejection = token, answer
+        return error
+
+
+class TokenRefused(Refused):
+    """Feishu rejected the refreshed token too: it is not the token that is wrong."""
+
+    def __init__(self, rejection: GatewayError | None) -> None:
+        super().__init__(
+            ErrorType.FEISHU_ERROR,
+            "Feishu rejected a fresh token as well",
+            code=rejection.code if rejection else None,
+            log_id=rejection.log_id if rejection else None,
+            hint="this API may not accept a tenant token",
+        )

@@ -1,0 +1,102 @@
+"""A call made ready: its API, its class, its bucket and the request to send. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.call import Call, TenantKey, UserKey
+from schemas.reply import ErrorType
+
+from .apps import App
+from .catalogue import ApiClass, Catalogue, Route, class_of, derive_key, with_idempotency_key
+from .errors import Refused
+from .feishu import Answer, Request, build_request
+from .limits.buckets import Bucket, bucket_of
+from .tokens.token import Token
+
+
+@dataclass(slots=True)
+class Job:
+    """One call on its way. *deadline* is Unix time; the counters change as it is tried."""
+
+    call_id: str
+    app: App
+    route: Route
+    klass: ApiClass
+    request: Request
+    bucket: Bucket
+    token_kind: str | None
+    deadline: float
+    once: bool
+    """The producer allows one attempt that may reach the API."""
+    harmless: bool
+    """Sending it twice does no harm, by its class or by the producer's word."""
+    attempts: int = 0
+    """Requests sent, without those that a limit or a rejected token answered."""
+    tries: int = 0
+    """Attempts spent, sent or not; what the retry policy counts."""
+    rejected: Token | None = field(default=None, repr=False)
+    """The token that Feishu rejected once, and how."""
+    rejection: Answer | None = field(default=None, repr=False)
+    upstream_seconds: float = 0.0
+
+
+def prepare(
+    app: App,
+    call: Call,
+    catalogue: Catalogue,
+    *,
+    call_id: str,
+    id_given: bool,
+    deadline: float,
+    redelivered: bool = False,
+) -> Job:
+    """Make a job; raise Refused where the call cannot be made for this app."""
+    route = catalogue.route(call.method, call.filled_path())
+    query: Mapping[str, Any] = call.query
+    body = call.body
+    placed = False
+    if route.klass is ApiClass.KEYED:
+        key = derive_key(app.alias, call_id)
+        keyed = with_idempotency_key(route, query, body, key)
+        query, body, placed = keyed.query, keyed.body, keyed.placed
+    klass = class_of(route, placed)
+    return Job(
+        call_id=call_id,
+        app=app,
+        route=route,
+        klass=klass,
+        request=build_request(app.domain, call, dict(query), body),
+        bucket=bucket_of(app.alias, None, route.name, route.windows),
+        token_kind=_token_kind(call),
+        deadline=deadline,
+        once=call.retry == "never",
+        harmless=_harmless(klass, call, kept_key=id_given or not redelivered),
+    )
+
+
+def _harmless(klass: ApiClass, call: Call, *, kept_key: bool) -> bool:
+    if call.retry == "always" or klass in (ApiClass.READS, ApiClass.REPEATABLE):
+        return True
+    # Without a call id the key is made up per delivery: after a crash it would be another one.
+    return klass is ApiClass.KEYED and kept_key
+
+
+def _token_kind(call: Call) -> str | None:
+    match call.as_:
+        case "none":
+            return None
+        case TenantKey():
+            raise Refused(
+                ErrorType.INVALID_CALL, "as: this app is self-built; it has no other tenants"
+            )
+        case UserKey():
+            raise Refused(
+                ErrorType.REAUTH_REQUIRED,
+                "as: no grant of this user is stored",
+                hint="the user must authorize the app first",
+            )
+    # Feishu gives a self-built app the same string as app and as tenant token.
+    return "tenant"
