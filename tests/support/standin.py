@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiormq
 from aiormq import spec
@@ -45,6 +45,7 @@ class StandIn:
     An answer of None leaves the caller without a reply.
     """
 
+    channel: Channel
     answer: Answer
     taken: list[Taken] = field(default_factory=list)
 
@@ -55,18 +56,20 @@ class StandIn:
 
     async def take(self, message: DeliveredMessage) -> None:
         """Take one call and publish its reply."""
-        properties = message.header.properties
-        taken = Taken(json.loads(message.body), properties, str(message.routing_key))
+        taken = Taken(json.loads(message.body), message.header.properties, str(message.routing_key))
         self.taken.append(taken)
         reply = self.answer(taken)
-        if reply is not None and properties.reply_to:
-            channel = message.channel
-            assert isinstance(channel, Channel)
-            await channel.basic_publish(
+        if reply is not None:
+            await self.reply(taken, reply)
+
+    async def reply(self, taken: Taken, reply: dict[str, Any]) -> None:
+        """Publish a reply, to a caller that asked for one."""
+        if taken.properties.reply_to:
+            await self.channel.basic_publish(
                 json.dumps(reply).encode(),
-                routing_key=properties.reply_to,
+                routing_key=taken.properties.reply_to,
                 properties=spec.Basic.Properties(
-                    correlation_id=properties.correlation_id, message_type=names.REPLY_TYPE
+                    correlation_id=taken.properties.correlation_id, message_type=names.REPLY_TYPE
                 ),
                 wait=False,
             )
@@ -111,10 +114,10 @@ async def answering(
     url: str, *queues: str, answer: Answer = success, no_ack: bool = True
 ) -> AsyncIterator[StandIn]:
     """Consume these queues and answer each call."""
-    standin = StandIn(answer)
     connection = await aiormq.connect(url)
     try:
-        channel = await connection.channel(publisher_confirms=False)
+        channel = cast(Channel, await connection.channel(publisher_confirms=False))
+        standin = StandIn(channel, answer)
         for queue in queues:
             await channel.basic_consume(queue, standin.take, no_ack=no_ack)
         yield standin

@@ -36,6 +36,7 @@ from .failures import (
 )
 from .reply import Reply
 from .request import CallOptions, File
+from .schemas.reply import ErrorType, Outcome
 
 __all__ = [
     "AppUnavailable",
@@ -47,6 +48,7 @@ __all__ = [
     "ConnectionLost",
     "CredentialsInvalid",
     "DeadlineExceeded",
+    "ErrorType",
     "FeishuError",
     "FeishuTimeout",
     "FeishuUnavailable",
@@ -60,6 +62,7 @@ __all__ = [
     "LarkError",
     "NotConfirmed",
     "NotConnected",
+    "Outcome",
     "OutcomeUnknown",
     "PermissionDenied",
     "QuotaExhausted",

@@ -68,6 +68,16 @@ class LarkClient:
     ) -> None:
         await self.close()
 
+    @property
+    def connected(self) -> bool:
+        """Whether the client has a connection; without one, calls wait for the next."""
+        return self._link.connected
+
+    @property
+    def waiting(self) -> int:
+        """Calls sent whose reply has not come yet."""
+        return self._link.waiting
+
     async def open(self) -> None:
         """Connect. Raises NotConnected after `connect_timeout`, or at once for a refused login."""
         await self._link.open(self.connect_timeout)

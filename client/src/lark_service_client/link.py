@@ -32,12 +32,23 @@ class Link:
         self._session: Session | None = None
         self._failure: NotConnected | None = None
         self._connected_once = False
-        self._over = False
+        self._over = True
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Calls of the live session whose reply has not come yet."""
+        return self._session.waiting if self._session else 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a live session."""
+        return self._session is not None and self._session.alive
+
     async def open(self, timeout: float) -> None:
         """Connect for the first time. Raises NotConnected."""
+        self._over, self._connected_once, self._failure = False, False, None
         self._task = asyncio.create_task(self._run(), name=f"{self._name} link")
         try:
             await self.session(timeout)
@@ -72,7 +83,7 @@ class Link:
     def _live(self) -> Session | None:
         if self._over:
             raise self._not_connected("the client is not open")
-        return self._session if self._session is not None and self._session.alive else None
+        return self._session if self.connected else None
 
     def _not_connected(self, otherwise: str) -> NotConnected:
         return NotConnected(self._failure.message if self._failure else otherwise)

@@ -80,6 +80,10 @@ class Session:
                     raise
         except _REFUSALS as error:
             raise LoginRefused(f"the broker refuses the login: {error}") from error
+        except broker.InvalidFrameError as error:
+            # The library drops the reason; the broker closes here for a virtual host.
+            message = "the broker closed the connection: may the user enter the virtual host?"
+            raise NotConnected(message) from error
         except Exception as error:
             told = f"{error}" or type(error).__name__
             raise NotConnected(f"no connection to the broker: {told}") from error
@@ -89,6 +93,11 @@ class Session:
     def alive(self) -> bool:
         """Whether a publish may still be tried."""
         return not (self._ended.is_set() or self._underlay.is_closed)
+
+    @property
+    def waiting(self) -> int:
+        """Calls whose reply has not come yet."""
+        return len(self._replies)
 
     async def ended(self) -> None:
         """Wait until the session is of no more use."""
