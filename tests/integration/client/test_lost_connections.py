@@ -131,6 +131,8 @@ async def test_a_thousand_calls_on_a_network_that_keeps_breaking_all_end_and_non
         assert lark.waiting == 0
 
     assert len(ends) == 1000
+    assert any(isinstance(end, Reply) for end in ends)
+    assert any(isinstance(end, ConnectionLost) for end in ends)
     assert took < 5 * 8
     assert max(Counter(gateway.call_ids).values()) == 1
     for end in ends:
