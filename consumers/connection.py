@@ -40,7 +40,7 @@ async def open_connection(url: str, role: str) -> AbstractConnection:
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool) -> Channel:
     """Open a channel and hand out the aiormq one below it, which can write without waiting."""
-    channel = await connection.channel(publisher_confirms=confirms, on_return_raises=True)
+    channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
     return cast(Channel, await channel.get_underlay_channel())
 
 
@@ -96,6 +96,6 @@ class Link:
 
 
 def _described(error: BaseException) -> str:
-    # The text of a connection error may hold the URL, and with it the password.
-    reason = error.strerror if isinstance(error, OSError) else None
-    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    # aiormq masks the password where it names a connection; an OSError could hold the whole URL.
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return f"{type(error).__name__}: {reason}"[:300] if reason else type(error).__name__

@@ -22,6 +22,7 @@ from .topology import Topology
 
 log = structlog.get_logger()
 
+Callback = Callable[[DeliveredMessage], Coroutine[Any, Any, None]]
 Handler = Callable[[Delivery], Awaitable[bool]]
 """Carries a delivery to its end. True: ack it; False: give it back to its queue."""
 
@@ -84,9 +85,7 @@ class Intake:
         log.warning("RabbitMQ cancelled a consumer", consumer_tag=frame.consumer_tag)
         self._link.drop()
 
-    def _taker(
-        self, channel: Channel, queue: str
-    ) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
+    def _taker(self, channel: Channel, queue: str) -> Callback:
         async def take(message: DeliveredMessage) -> None:
             task = asyncio.get_running_loop().create_task(self._settle(message, channel, queue))
             self._running.add(task)

@@ -15,9 +15,8 @@ NOISY = ("aio_pika", "aiormq", "asyncio", "aiohttp", "redis")
 def configure_logging(level: str, form: Literal["json", "console"]) -> None:
     """Set up structlog and the libraries' loggers; called once, by the process's entry point."""
     number = logging.getLevelNamesMapping()[level]
-    logging.basicConfig(
-        stream=sys.stderr, level=number, format="%(levelname)s %(name)s %(message)s"
-    )
+    plain = "%(levelname)s %(name)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=number, format=plain)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     processors: list[structlog.typing.Processor] = [

@@ -40,6 +40,7 @@ async def _serve(settings: Settings, parts: Parts) -> None:
     if parts.catalogue.unlisted:
         log.warning("limits for unlisted APIs", apis=parts.catalogue.unlisted)
     async with open_process(settings, parts, metrics) as process:
+        metrics.calls_held.set_function(lambda: process.calls.held)
         health = Health(process.checks, metrics)
         async with health.serve(settings.health_host, settings.health_port):
             await process.run(stop, at_once)

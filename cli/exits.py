@@ -1,0 +1,16 @@
+"""The exit codes of every command."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FAILED: Final = 1
+"""The call or the check failed."""
+USAGE: Final = 2
+"""The command line or the settings are wrong."""
+CREDENTIALS: Final = 3
+"""Feishu refuses the app id or the secret."""
+CANNOT_REACH: Final = 4
+"""RabbitMQ, Redis, Postgres or Feishu cannot be reached."""
+DEFECT: Final = 5
+"""A defect in this program."""
