@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from gateway.apps import App
+from gateway.errors import Refused
+from gateway.tokens.memory import CONFIRMED_SECONDS, Memory
+from gateway.tokens.token import Credential, Token
+from schemas.reply import ErrorType
+
+APP = App("default", "cli_1", SecretStr("app-secret"), "https://open.feishu.cn")
+CREDENTIAL = Credential.of(APP, "tenant")
+SLOT = (APP, "tenant")
+
+
+def token(value: str, *, issued_at: float = 0.0, life: float = 7200) -> Token:
+    return Token(value, CREDENTIAL, issued_at, issued_at + life)
+
+
+def test_a_rejected_token_is_dropped_and_not_taken_from_a_store_again() -> None:
+    memory = Memory()
+    memory.hold(token("t-1"), 0.5)
+    assert memory.reject(token("t-1"), 10)
+    assert SLOT not in memory.held
+    assert not memory.accepts(token("t-1"), 11, None)
+
+
+def test_a_late_rejection_of_an_older_token_keeps_the_newer_one() -> None:
+    memory = Memory()
+    memory.hold(token("t-2", issued_at=10), 0.5)
+    memory.reject(token("t-1"), 11)
+    assert memory.held[SLOT].token.value == "t-2"
+
+
+def test_the_second_rejection_of_the_same_token_has_nothing_left_to_do() -> None:
+    memory = Memory()
+    assert memory.reject(token("t-1"), 10)
+    assert not memory.reject(token("t-1"), 10)
+
+
+def test_a_token_given_out_again_after_its_rejection_is_kept_for_some_seconds() -> None:
+    memory = Memory()
+    memory.reject(token("t-1"), 10)
+    again = token("t-1", issued_at=11)
+    memory.confirm(again, 12)
+    memory.hold(again, 0.5)
+    assert not memory.reject(again, 13)
+    assert SLOT in memory.held
+    assert memory.reject(again, 12 + CONFIRMED_SECONDS)
+    assert SLOT not in memory.held
+
+
+def test_an_answer_older_than_the_rejection_does_not_confirm_the_token() -> None:
+    memory = Memory()
+    memory.reject(token("t-1"), 10)
+    memory.confirm(token("t-1", issued_at=9), 11)
+    assert memory.has_rejected(token("t-1"))
+
+
+def test_a_store_must_offer_a_usable_token() -> None:
+    memory = Memory()
+    assert memory.accepts(token("t-1"), 7139, None)
+    assert not memory.accepts(token("t-1"), 7140, None)
+
+
+def test_a_renewal_takes_only_a_newer_token_from_a_store() -> None:
+    memory = Memory()
+    held = token("t-1", issued_at=100)
+    assert not memory.accepts(token("t-1", issued_at=200), 300, held)
+    assert not memory.accepts(token("t-0", issued_at=50), 300, held)
+    assert memory.accepts(token("t-2", issued_at=200), 300, held)
+
+
+def test_a_failure_stands_until_its_time_is_over() -> None:
+    memory = Memory()
+    failure = Refused(ErrorType.CREDENTIALS_INVALID, "wrong secret")
+    memory.fail(CREDENTIAL, failure, 30)
+    assert memory.failure(CREDENTIAL, 29.9) is failure
+    assert memory.failure(CREDENTIAL, 30) is None
+
+
+def test_a_token_ends_the_failure() -> None:
+    memory = Memory()
+    memory.fail(CREDENTIAL, Refused(ErrorType.CREDENTIALS_INVALID, "wrong secret"), 30)
+    memory.hold(token("t-1"), 0.5)
+    assert memory.failure(CREDENTIAL, 1) is None
