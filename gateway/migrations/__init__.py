@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from gateway.errors import ConfigError
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
 
 # Any number will do that nothing else in this database locks.
 _LOCK = 7_512_880_346_110
@@ -98,14 +97,24 @@ async def apply(connection: PoolConnectionProxy) -> list[str]:
         applied = [Migration(row["version"], row["name"], row["checksum"]) for row in rows]
         steps = pending(applied, known())
         for step in steps:
-            await connection.execute(step.sql, timeout=_CLIENT_WAIT)
-            await connection.execute(
-                "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
-                step.version,
-                step.name,
-                step.checksum,
-            )
+            await _take(connection, step)
     return [step.name for step in steps]
+
+
+async def _take(connection: PoolConnectionProxy, step: Migration) -> None:
+    try:
+        await connection.execute(step.sql, timeout=_CLIENT_WAIT)
+    except asyncpg.SyntaxOrAccessError as error:
+        raise SchemaMismatch(
+            f"{step.name} cannot be applied: {error.args[0]}. The database must be one of its own, "
+            "and its user must be allowed to create tables in it."
+        ) from error
+    await connection.execute(
+        "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
+        step.version,
+        step.name,
+        step.checksum,
+    )
 
 
 def _read(file_name: str, sql: str) -> Migration:
