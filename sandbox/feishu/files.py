@@ -84,7 +84,7 @@ class Files:
             return failure(400, 234010, "File's size can't be 0.")
         if len(upload.content) > most:
             return failure(400, 234006, "The file size exceed the max value.")
-        filename = request.fields.get("file_name") or upload.filename
+        filename = request.fields.get("file_name") or upload.filename or key
         stored = Stored(request.app_id, filename, upload.content_type, upload.content)
         self._files[key] = stored
         self._held += len(stored.content)

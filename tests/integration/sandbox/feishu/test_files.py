@@ -35,6 +35,20 @@ async def test_an_image_is_downloaded_as_it_was_uploaded(feishu: Feishu) -> None
     assert "a.png" in got.headers["Content-Disposition"]
 
 
+async def test_a_part_without_a_filename_is_a_file_too(feishu: Feishu) -> None:
+    head = 'Content-Disposition: form-data; name="{}"\r\n\r\n'
+    parts = (
+        head.format("image_type").encode() + b"message",
+        head.format("image").encode() + PIXELS,
+    )
+    body = b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + b"--x--\r\n"
+    content_type = {"Content-Type": "multipart/form-data; boundary=x"}
+    key = (await feishu.call("POST", IMAGES, data=body, headers=content_type)).data["image_key"]
+    got = await feishu.call("GET", f"{IMAGES}/{key}")
+    assert got.content == PIXELS
+    assert key in got.headers["Content-Disposition"]
+
+
 async def test_an_uploaded_image_can_be_sent(feishu: Feishu) -> None:
     key = (await feishu.call("POST", IMAGES, data=image())).data["image_key"]
     body = {"msg_type": "image", "content": f'{{"image_key":"{key}"}}'}
