@@ -124,7 +124,7 @@ def _operations() -> dict[str, Any]:
 
 def _messages() -> dict[str, Any]:
     text = {"type": "string"}
-    trace: dict[str, Any] = {name: text for name in names.TRACE_HEADERS}
+    trace: dict[str, Any] = dict.fromkeys(names.TRACE_HEADERS, text)
     call_id = {"type": "string", "pattern": f"^{names.CALL_ID.pattern}$"}
     return {
         "call": {
