@@ -69,45 +69,55 @@ local function read_ends()
   base = tonumber(tail[#tail])
 end
 
-local function used_within(span, at)
-  local boundary = first(0, size - 1, function(stamp)
+-- The first entry that a window does not count any more. Every entry is a permit or more, so
+-- unless the limit was lowered the search ends at the limit.
+local function boundary(limit, span, at)
+  local high = size - 1
+  if limit < high and entry(limit) <= at - span then
+    high = limit
+  end
+  return first(0, high, function(stamp)
     return stamp <= at - span
   end)
-  local _, before = entry(boundary)
-  return total - before
 end
 
--- When `limit` has room for one more: the entry leaves whose permits stand in the way.
-local function opens(limit, span, granted)
-  local keep = total + granted - limit + 1
+-- When the window has room for one more: the entry leaves whose permits stand in the way.
+local function opens(window, granted, at)
+  local keep = total + granted - window.limit + 1
   if keep > total then
-    return now + span
+    return at + window.span
   end
-  local past = first(0, size - 1, function(_, after)
-    return after < keep
-  end)
+  local past = window.boundary
+  if window.used + granted > window.limit then
+    past = first(0, size - 1, function(_, after)
+      return after < keep
+    end)
+  end
   local stamp = entry(past - 1)
-  return stamp + span
+  return stamp + window.span
 end
 
 local function decide()
   read_ends()
   local at = math.max(now, newest)
-  local granted, used = wanted, {}
+  local granted, full = wanted, {}
   for i = 4, #ARGV, 2 do
-    local limit = tonumber(ARGV[i])
-    used[i] = total - base
-    -- Everything in the log is an upper bound, which spares an unsaturated bucket the search.
-    if used[i] + wanted > limit then
-      used[i] = size > 0 and used_within(tonumber(ARGV[i + 1]), at) or 0
+    local window = {limit = tonumber(ARGV[i]), span = tonumber(ARGV[i + 1]), used = 0}
+    -- The whole log is an upper bound, which spares an unsaturated bucket the search.
+    if total - base + wanted > window.limit then
+      if size > 0 then
+        window.boundary = boundary(window.limit, window.span, at)
+        local _, before = entry(window.boundary)
+        window.used = total - before
+      end
+      granted = math.min(granted, math.max(0, window.limit - window.used))
+      full[#full + 1] = window
     end
-    granted = math.min(granted, math.max(0, limit - used[i]))
   end
   local open = now
-  for i = 4, #ARGV, 2 do
-    local limit = tonumber(ARGV[i])
-    if granted < wanted and used[i] + granted >= limit then
-      open = math.max(open, opens(limit, tonumber(ARGV[i + 1]), granted))
+  for _, window in ipairs(full) do
+    if granted < wanted and window.used + granted >= window.limit then
+      open = math.max(open, opens(window, granted, at))
     end
   end
   return granted, open - now, at

@@ -14,6 +14,7 @@ from .ledger import Ledger
 
 _SAFE = 0.8
 _SHORTEST_WAIT = 0.005
+_BISECTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +84,12 @@ class LocalShare:
         now, shared_now = times
         granted, wait = want, 0.0
         for share, pace in paces.pairs:
-            room = max(0, share.permits - ledger.used(now, share.seconds))
-            closed = share.closed_for(shared_now)
-            allowed = 0 if closed else _capacity(pace, min(granted, room))
-            if allowed < granted:
-                granted = allowed
-                full = ledger.opens(now, share.seconds, share.permits) if room == 0 else 0.0
-                wait = max(wait, closed, full, pace.time_period / pace.max_rate, _SHORTEST_WAIT)
-        if granted:
-            for _, pace in paces.pairs:
-                await pace.acquire(granted)
-        return Grant(granted, wait, "local" if granted < want else "")
+            allowed, opens = _allowed(share, pace, ledger, now, shared_now)
+            if allowed < want:
+                granted, wait = min(granted, allowed), max(wait, opens)
+        for _, pace in paces.pairs:
+            await pace.acquire(granted)
+        return Grant(granted, wait, "local") if granted < want else Grant(granted, 0.0, "")
 
     def clear(self) -> None:
         """Forget all paces: the store answers again."""
@@ -124,12 +120,30 @@ async def _pace(share: Share) -> AsyncLimiter:
     return pace
 
 
-def _capacity(pace: AsyncLimiter, most: int) -> int:
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
+def _allowed(
+    share: Share, pace: AsyncLimiter, ledger: Ledger, now: float, shared_now: float
+) -> tuple[int, float]:
+    """Permits that one window lets through, and the seconds until it lets one more."""
+    if closed := share.closed_for(shared_now):
+        return 0, closed
+    room = max(0, share.permits - ledger.used(now, share.seconds))
+    free = _free(pace)
+    if room <= free:
+        keep = max(1, share.permits - room)
+        return room, max(ledger.opens(now, share.seconds, keep), _SHORTEST_WAIT)
+    missing = int(free) + 1 - free
+    return int(free), max(missing * pace.time_period / pace.max_rate, _SHORTEST_WAIT)
+
+
+def _free(pace: AsyncLimiter) -> float:
+    """What a pace lets through at once, from below."""
+    low, high = 0.0, pace.max_rate
+    if pace.has_capacity(high):
+        return high
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
         if pace.has_capacity(middle):
             low = middle
         else:
-            high = middle - 1
+            high = middle
     return low

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -14,11 +14,12 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
+from .batches import Batches, Command
 from .buckets import Bucket, span
 
 PAUSED = 2
 OTHER_EPOCH = 3
-_PIPELINE = 100
+_REPORTS = 100
 
 
 class StoreAwayError(Exception):
@@ -67,32 +68,34 @@ class LimitStore:
 
     def __init__(self, redis: Redis, *, prefix: str, timeout: float) -> None:
         self._redis = redis
-        self._command: Callable[..., Awaitable[Any]] = redis.execute_command
         self._timeout = timeout
         self._tag = f"{{{prefix}:limits}}"
         self._acquire = _Script.load("acquire.lua")
         self._report = _Script.load("report.lua")
         self._beat = _Script.load("beat.lua")
+        self._acquires = Batches(self._acquire_all)
 
     async def acquire(self, bucket: Bucket, want: int, epoch: int) -> Answer:
-        """Take up to `want` permits."""
+        """Take up to `want` permits; calls of one moment share a round trip."""
         arguments = [epoch, want, _ttl(bucket)]
         for window in bucket.windows:
             arguments += (window.limit, _microseconds(span(window)))
         keys = self._keys(bucket, epoch)
-        granted, wait, reason, its_epoch, now = await self._run(self._acquire, 3, *keys, *arguments)
+        reply = await self._acquires.ask((self._acquire.sha, 3, *keys, *arguments))
+        granted, wait, reason, its_epoch, now = reply
         return Answer(granted, wait / 1e6, reason, its_epoch, now)
 
     async def report(self, reports: Sequence[Report], epoch: int) -> bool:
         """Add to the logs; false when the epoch is no longer this one."""
-        for start in range(0, len(reports), _PIPELINE):
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.execute_command("SCRIPT LOAD", self._report.text)
-            for report in reports[start : start + _PIPELINE]:
-                pipeline.execute_command(*self._report_command(report, epoch))
-            _, *replies = await self._guarded(pipeline.execute())
-            if any(reply[2] == OTHER_EPOCH for reply in replies):
-                return False
+        for start in range(0, len(reports), _REPORTS):
+            some = reports[start : start + _REPORTS]
+            commands = [self._report_command(report, epoch) for report in some]
+            replies = await self._run_all(self._report, commands)
+            for reply in replies:
+                if isinstance(reply, StoreAwayError):
+                    raise reply
+                if reply[2] == OTHER_EPOCH:
+                    return False
         return True
 
     async def beat(
@@ -102,9 +105,10 @@ class LimitStore:
         keys = (f"{self._tag}:fence", f"{self._tag}:processes")
         ended = "" if ends is None else str(ends)
         leaving = "1" if leaves else "0"
-        reply = await self._run(
-            self._beat, 2, *keys, process, _microseconds(lifetime), ended, leaving
-        )
+        command = (self._beat.sha, 2, *keys, process, _microseconds(lifetime), ended, leaving)
+        [reply] = await self._run_all(self._beat, [command])
+        if isinstance(reply, StoreAwayError):
+            raise reply
         return Beat(*reply)
 
     def _keys(self, bucket: Bucket, epoch: int) -> tuple[str, str, str]:
@@ -115,40 +119,42 @@ class LimitStore:
             f"{tag}:pause:{epoch}:{bucket.key}",
         )
 
-    def _report_command(self, report: Report, epoch: int) -> tuple[str | int, ...]:
+    def _report_command(self, report: Report, epoch: int) -> Command:
         flat: list[int] = []
         for age, permits in report.grants:
             flat += (_microseconds(age), permits)
-        return (
-            *("EVALSHA", self._report.sha, 3, *self._keys(report.bucket, epoch)),
-            *(epoch, _ttl(report.bucket), _microseconds(report.pause), *flat),
-        )
+        keys = self._keys(report.bucket, epoch)
+        pause = _microseconds(report.pause)
+        return (self._report.sha, 3, *keys, epoch, _ttl(report.bucket), pause, *flat)
 
-    async def _run(self, script: _Script, *arguments: str | int) -> Any:
-        try:
-            return await self._guarded(self._command("EVALSHA", script.sha, *arguments))
-        except _UnknownScriptError:
-            return await self._guarded(self._command("EVAL", script.text, *arguments))
+    async def _acquire_all(self, commands: Sequence[Command]) -> Sequence[Any]:
+        return await self._run_all(self._acquire, commands)
 
-    async def _guarded(self, work: Awaitable[Any]) -> Any:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await work
-        except TimeoutError as error:
-            raise StoreAwayError("Redis did not answer in time", forgetful=False) from error
-        except NoScriptError as error:
-            raise _UnknownScriptError(str(error), forgetful=False) from error
-        except ReadOnlyError as error:
+    async def _run_all(self, script: _Script, commands: Sequence[Command]) -> list[Any]:
+        """The replies in order; one that is an error, as StoreAwayError in its place."""
+        replies = await self._pipeline([("EVALSHA", *command) for command in commands])
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            again = [("EVALSHA", *commands[i]) for i in unknown]
+            _, *late = await self._pipeline([("SCRIPT LOAD", script.text), *again])
+            for i, reply in zip(unknown, late, strict=True):
+                replies[i] = reply
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
             # The address may lead to the new primary by now; the open connections do not.
             await self._redis.connection_pool.disconnect(inuse_connections=False)
-            raise StoreAwayError(f"Redis: {error}", forgetful=True) from error
+        return [_away(reply) if isinstance(reply, Exception) else reply for reply in replies]
+
+    async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await pipeline.execute(raise_on_error=False)
+        except TimeoutError as error:
+            raise StoreAwayError("Redis did not answer in time", forgetful=False) from error
         except (RedisError, OSError) as error:
-            forgetful = isinstance(error, RedisConnectionError | OSError)
-            raise StoreAwayError(f"Redis: {error}", forgetful=forgetful) from error
-
-
-class _UnknownScriptError(StoreAwayError):
-    """The script is not loaded, as after a restart."""
+            raise _away(error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,11 @@ class _Script:
     def load(cls, name: str) -> _Script:
         text = files(__package__).joinpath(name).read_text(encoding="utf-8")
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _away(error: Exception) -> StoreAwayError:
+    forgetful = isinstance(error, RedisConnectionError | ReadOnlyError | OSError)
+    return StoreAwayError(f"Redis: {error}", forgetful=forgetful)
 
 
 def _microseconds(seconds: float) -> int:
