@@ -59,7 +59,7 @@ $(BIN)/pip:
 	    { rm -rf .venv; echo "Install python3-venv first (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
 
 .venv/runtime.stamp: $(SOURCES) | $(BIN)/pip
-	$(INSTALL) -e . -e ./client
+	$(INSTALL) -e '.[demo]' -e ./client
 	@touch $@
 
 .venv/dev.stamp: .venv/runtime.stamp

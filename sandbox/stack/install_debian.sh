@@ -23,9 +23,13 @@ printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$guard"
 chmod 755 "$guard"
 
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
-    "$@" >/dev/null
+log=$(mktemp)
+if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends \
+    -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@"; } >"$log" 2>&1; then
+    cat "$log" >&2
+    exit 1
+fi
+rm -f "$log"
 
 # Only daemons of packages that were not there before are kept from the next boot.
 if [ -d /run/systemd/system ]; then

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
@@ -35,6 +35,17 @@ class RabbitMQ(Server):
     name: ClassVar[str] = "rabbitmq"
     title: ClassVar[str] = "RabbitMQ"
     port_names: ClassVar[tuple[str, ...]] = ("main", "distribution", "epmd")
+
+    def __init__(
+        self,
+        directory: Path,
+        password: str,
+        changed: Callable[[], None],
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`settings` are lines of rabbitmq.conf that win over our own."""
+        super().__init__(directory, password, changed)
+        self._settings = settings or {}
 
     @property
     def url(self) -> str:
@@ -119,6 +130,7 @@ class RabbitMQ(Server):
             "vm_memory_high_watermark.absolute": "2GB",
             "log.file.level": "warning",
             "collect_statistics_interval": "60000",
+            **self._settings,
         }
         lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
         self._file("rabbitmq.conf").write_text(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -25,11 +25,11 @@ OneServer = TypeVar("OneServer", bound=Server)
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """One row of `Stack.status`; `url` holds the password."""
+    """One row of `Stack.status`; `url` holds the password, so it is not printed."""
 
     name: str
     state: Literal["running", "paused", "stopped", "given"]
-    url: str | None
+    url: str | None = field(repr=False)
     pid: int | None
 
 
