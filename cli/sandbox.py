@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
+from cli.exits import CANNOT_REACH
 from sandbox.feishu.limits import WindowModel
 from sandbox.feishu.options import DEFAULT_APP_ID, DEFAULT_SECRET, Options
 from sandbox.feishu.server import SandboxFeishu
 
-_CANNOT_LISTEN = 4
 _CHAT_LIMIT = 5
 
 app = typer.Typer(help="A simulated Feishu.", invoke_without_command=True)
@@ -44,7 +44,7 @@ def serve(
         asyncio.run(_serve(SandboxFeishu(options), host, port, as_json))
     except OSError as error:
         sys.stderr.write(f"Cannot listen on {host}:{port}: {error.strerror or error}\n")
-        raise typer.Exit(_CANNOT_LISTEN) from error
+        raise typer.Exit(CANNOT_REACH) from error
 
 
 def _apps() -> dict[str, str]:

@@ -14,14 +14,13 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from cli.exits import FAILED
 from sandbox.stack import DEFAULT_DIRECTORY, Stack, StackError
 
 app = typer.Typer(help="Private RabbitMQ, Redis and PostgreSQL.", no_args_is_help=True)
 
 Directory = Annotated[Path, typer.Option(help="Where the servers keep their files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-_FAILED = 1
 
 
 @app.command()
@@ -62,7 +61,7 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False) ->
         stack = Stack.attach(directory)
     _show(stack, as_json)
     if not all(server.state in {"running", "given"} for server in stack.status()):
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 @contextmanager
@@ -71,7 +70,7 @@ def _told() -> Iterator[None]:
         yield
     except StackError as error:
         sys.stderr.write(f"{error}\n")
-        raise typer.Exit(_FAILED) from error
+        raise typer.Exit(FAILED) from error
 
 
 def _show(stack: Stack, as_json: bool, environment: Path | None = None) -> None:

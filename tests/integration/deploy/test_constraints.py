@@ -9,10 +9,8 @@ from packaging.utils import canonicalize_name
 from tests.support.compose import ROOT
 
 _LINES = (ROOT / "constraints.txt").read_text().splitlines()
-_PINS = {
-    canonicalize_name(name): version
-    for name, _, version in (line.partition("==") for line in _LINES)
-}
+_PAIRS = [line.split("==") for line in _LINES]
+_PINS = {canonicalize_name(pair[0]): pair[-1] for pair in _PAIRS}
 
 
 def _requirements(file: Path) -> list[Requirement]:
@@ -23,7 +21,7 @@ def _requirements(file: Path) -> list[Requirement]:
 
 
 def test_every_line_is_a_name_and_a_version() -> None:
-    assert [line for line in _LINES if len(line.split("==")) != 2 or "/" in line] == []
+    assert [pair for pair in _PAIRS if len(pair) != 2 or "/" in "".join(pair)] == []
 
 
 def test_every_requirement_is_locked_within_its_range() -> None:
