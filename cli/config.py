@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.app import build_parts
-from gateway.settings import Settings, load_settings
+from gateway.settings import SECRETS, Settings, load_settings
 
 app = typer.Typer(help="The settings.", no_args_is_help=True)
 
@@ -44,3 +45,28 @@ def _shown(value: object) -> str:
     if value is None:
         return "(not set)"
     return "********" if isinstance(value, SecretStr) else str(value)
+
+
+@app.command()
+def example() -> None:
+    """Print every setting with its default, as `.env.example`."""
+    sys.stdout.write(example_text())
+
+
+def example_text() -> str:
+    """The text of `.env.example`, made from the settings themselves."""
+    lines = ["# Settings of lark-service: environment first, then .env.local, then .env.", ""]
+    for field in Settings.model_fields.values():
+        name = str(field.alias)
+        lines += [f"# {line}" for line in textwrap.wrap(field.description or "", 98)]
+        if name in SECRETS:
+            lines.append(f"# Or {name}_FILE, the path of a file that holds it.")
+        default = field.default
+        if isinstance(default, SecretStr):
+            default = default.get_secret_value()
+        if field.is_required():
+            lines.append(f"{name}=")
+        else:
+            lines.append(f"# {name}={'' if default is None else default}")
+        lines.append("")
+    return "\n".join(lines)
