@@ -70,6 +70,7 @@ class RedisTokens:
         self._sealer = Sealer("redis", keys, clock)
         self._resting_until = 0.0
         self._late = 0
+        self._look = redis.register_script(scripts.LOOK)
         self._put = redis.register_script(scripts.PUT)
         self._drop = redis.register_script(scripts.DROP)
         self._lock = redis.register_script(scripts.LOCK)
@@ -78,23 +79,12 @@ class RedisTokens:
     async def look(self, credential: Credential) -> Found:
         """Read the token and the failure; what cannot be read counts as missing."""
         place = _place(credential)
-        # One transaction, or the token of one write could get the end of another.
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.time()
-        pipeline.hmget(place, ["issued", "expires", "sealed"])
-        pipeline.get(f"{place}:failure")
-        pipeline.pttl(f"{place}:failure")
         asked_at = self._sealer.clock()
-        now, fields, failure, failure_ms = await self._bounded(
-            pipeline.execute(raise_on_error=False)
+        now_ms, fields, failure, failure_ms = await self._bounded(
+            self._look(keys=[place, f"{place}:failure"])
         )
-        if not isinstance(now, tuple | list):
-            raise StoreAway
-        token = None
-        if isinstance(fields, list):
-            now_ms = now[0] * 1000 + now[1] // 1000
-            token = self._open(credential, asked_at, now_ms, fields)
-        if not isinstance(failure, bytes) or not isinstance(failure_ms, int) or failure_ms <= 0:
+        token = self._open(credential, asked_at, now_ms, fields)
+        if failure is None or failure_ms <= 0:
             return Found(token)
         return Found(token, read_failure(failure, failure_ms / 1000), failure_ms / 1000)
 
@@ -145,8 +135,8 @@ class RedisTokens:
     def _open(
         self, credential: Credential, now: float, now_ms: int, fields: list[Any]
     ) -> Token | None:
-        issued, expires, sealed = fields
         try:
+            issued, expires, sealed = fields
             age, left = (now_ms - int(issued)) / 1000, (int(expires) - now_ms) / 1000
         except (TypeError, ValueError):
             return None
