@@ -42,14 +42,14 @@ def kept_headers(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def rung_within(delay: float) -> str:
+def rung_within(delay: float) -> int:
     """The longest rung that is over before *delay* seconds are; a booked slot is not missed."""
-    return names.rung(max([n for n in names.RUNGS if n <= delay], default=names.RUNGS[0]))
+    return max([n for n in names.RUNGS if n <= delay], default=names.RUNGS[0])
 
 
-def rung_after(delay: float) -> str:
+def rung_after(delay: float) -> int:
     """The shortest rung that lasts *delay* seconds; a pause is not cut short."""
-    return names.rung(min([n for n in names.RUNGS if n >= delay], default=names.RUNGS[-1]))
+    return min([n for n in names.RUNGS if n >= delay], default=names.RUNGS[-1])
 
 
 def delayed_copy(

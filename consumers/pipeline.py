@@ -15,13 +15,14 @@ from gateway.executor import Ended, Executor
 from gateway.jobs import prepare
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
+from schemas import names
 from schemas.reply import ErrorType, Outcome
 
 from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope, parse_call
 from .copies import delayed_copy, rung_after, rung_within
 from .endings import Endings
 from .scheduler import Closing, Park, Scheduler
-from .settlement import Finish, end_unopened, redelivered_unsafe, settle
+from .settlement import Finish, end_unopened, finish, redelivered_unsafe, settle
 from .work import Work
 
 LONGEST_SLEEP = 1.0
@@ -51,6 +52,7 @@ class Pipeline:
         self._endings = endings
         self._policy = policy
         self._metrics = metrics
+        self._in_hand: dict[tuple[str, str], asyncio.Future[bool]] = {}
 
     async def process(self, delivery: Delivery, alias: str) -> bool:
         """Carry a delivery to its end. True: it may be acked; False: it goes back to its queue."""
@@ -59,7 +61,19 @@ class Pipeline:
         except (Poison, GatewayError) as problem:
             await self._end_unopened(delivery, alias, problem)
             return True
-        return await self._carry(work)
+        key = (alias, work.job.call_id)
+        if delivery.redelivered and (first := self._in_hand.get(key)):
+            # Its connection broke while this process had it in hand; the end is that one's end.
+            return await asyncio.shield(first)
+        self._in_hand[key] = ended = asyncio.get_running_loop().create_future()
+        done = False
+        try:
+            done = await self._carry(work)
+        finally:
+            ended.set_result(done)
+            if self._in_hand.get(key) is ended:
+                del self._in_hand[key]
+        return done
 
     async def end_defect(self, delivery: Delivery, alias: str) -> None:
         """End a delivery whose processing broke down, so that it does not come back for ever."""
@@ -78,13 +92,17 @@ class Pipeline:
             call_id=envelope.call_id,
             id_given=envelope.id_given,
             deadline=envelope.deadline,
-            redelivered=delivery.redelivered,
         )
         job.attempts, job.tries = envelope.history.attempts, envelope.history.tries
         address = replace(address_of(delivery), call_id=envelope.call_id)
         return Work(delivery, alias, address, envelope, job)
 
     async def _carry(self, work: Work) -> bool:
+        if work.delivery.redelivered and not work.job.redeliverable:
+            unsafe = redelivered_unsafe(work.job)
+            ending = finish(unsafe, has_reply_to=work.has_reply_to)
+            await self._endings.of_work(work, ending, None)
+            return True
         while True:
             try:
                 ended = await self._try(work)
@@ -100,8 +118,10 @@ class Pipeline:
             if isinstance(decision, Finish):
                 await self._endings.of_work(work, decision, ended.answer)
                 return True
-            if decision.delay > LONGEST_SLEEP:
-                await self._send_later(work, rung_after(decision.delay), "retry")
+            rung = rung_after(decision.delay)
+            # A rung that outlasts the deadline would make the answer late.
+            if decision.delay > LONGEST_SLEEP and time.time() + rung < work.job.deadline:
+                await self._send_later(work, rung, "retry")
                 return True
             await asyncio.sleep(decision.delay)
 
@@ -109,8 +129,6 @@ class Pipeline:
         job = work.job
         if time.time() >= job.deadline:
             return Ended(None, Expired())
-        if work.delivery.redelivered and not job.harmless and not job.tries:
-            return Ended(None, redelivered_unsafe(job))
         try:
             waited = await self._scheduler.turn(job, work.lane, work.envelope.history.not_before)
         except GatewayError as error:
@@ -120,14 +138,14 @@ class Pipeline:
         return await self._executor.execute(job)
 
     async def _give_back(self, work: Work) -> bool:
-        if work.job.harmless and not work.job.tries:
+        if work.job.redeliverable and not work.job.tries:
             return False
         # Back in its queue it would be redelivered, and look as if it had been started.
         await self._send_later(work, rung_after(0), "drain")
         return True
 
     async def _send_later(
-        self, work: Work, rung: str, why: str, *, not_before: float = 0.0
+        self, work: Work, rung: int, why: str, *, not_before: float = 0.0
     ) -> None:
         job, delivery = work.job, work.delivery
         properties = delayed_copy(
@@ -137,7 +155,9 @@ class Pipeline:
             tries=job.tries,
             not_before=not_before,
         )
-        await self._endings.send_on(rung, delivery.routing_key, delivery.body, properties)
+        await self._endings.send_on(
+            names.rung(rung), delivery.routing_key, delivery.body, properties
+        )
         self._metrics.calls_parked.labels(why).inc()
         log.debug("call parked", call_id=job.call_id, api=job.route.name, rung=rung, why=why)
 

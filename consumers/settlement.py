@@ -95,10 +95,12 @@ def _later(error: NotNow, job: Job, now: float, *, has_reply_to: bool) -> Settle
         return Again(0.0 if isinstance(error, BucketFull) else delay)
     if now >= job.deadline:
         return finish(Expired(), has_reply_to=has_reply_to)
+    limited = error.type is ErrorType.RATE_LIMITED
     final = Refused(
-        ErrorType.RATE_LIMITED,
-        "no slot before the deadline",
-        retry_after=delay,
+        error.type,
+        "no slot before the deadline" if limited else error.message,
+        outcome=error.outcome,
+        retry_after=delay if limited else None,
         code=error.code,
         log_id=error.log_id,
         hint=error.hint,

@@ -57,9 +57,8 @@ class Executor:
             token = await self._token(job)
             answer = await self._send(job, token)
             error = judge(answer, self._policy)
-            if isinstance(error, TokenRejected) and token is not None:
-                await self._tokens.rejected(token)
-                error = self._rejected(job, token, answer, error)
+            if isinstance(error, TokenRejected):
+                error = await self._rejected(job, token, answer, error)
             elif isinstance(error, BucketFull):
                 await self._limiter.pause(job.bucket, error.pause)
                 self._metrics.limit_pauses.labels(job.route.name).inc()
@@ -106,22 +105,24 @@ class Executor:
             self._metrics.feishu_codes.labels(str(answer.code) if known else "other").inc()
         return answer
 
-    def _rejected(
-        self, job: Job, token: Token, answer: Answer, error: TokenRejected
+    async def _rejected(
+        self, job: Job, token: Token | None, answer: Answer, error: TokenRejected
     ) -> GatewayError:
-        if job.rejected is not None:
+        if token is not None:
+            await self._tokens.rejected(token)
+        if token is None or job.rejected is not None:
             return TokenRefused(error)
         job.rejected, job.rejection = token, answer
         return error
 
 
 class TokenRefused(Refused):
-    """Feishu rejected the refreshed token too: it is not the token that is wrong."""
+    """A fresh token did not help, or there is none to refresh: the token is not what is wrong."""
 
     def __init__(self, rejection: GatewayError | None) -> None:
         super().__init__(
             ErrorType.FEISHU_ERROR,
-            "Feishu rejected a fresh token as well",
+            rejection.message if rejection else "Feishu rejected a fresh token as well",
             code=rejection.code if rejection else None,
             log_id=rejection.log_id if rejection else None,
             hint="this API may not accept a tenant token",

@@ -5,20 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import aiohttp
 import orjson
-from aiohttp import ClientTimeout, FormData, http_exceptions
-from yarl import URL
+from aiohttp import ClientTimeout, http_exceptions
 
-from schemas.call import Call, FilePart, Query
 from schemas.names import MAX_RESPONSE_BYTES
 from schemas.reply import ErrorType, Outcome
 
 from .errors import AttemptFailed, GatewayError, Refused
+from .request import Request
 
 CONNECT_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 5.0
@@ -34,34 +32,6 @@ PASSED_ON = frozenset(
     }
 )
 """Headers of the answer that the producer gets to see."""
-
-_JSON = "application/json; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is sent: everything but the token. A multipart body is built anew for each attempt."""
-
-    method: str
-    url: URL
-    headers: Mapping[str, str]
-    content: bytes | None = None
-    form: Mapping[str, str] = field(default_factory=dict)
-    files: tuple[FilePart, ...] = ()
-    multipart: bool = False
-
-    def payload(self) -> bytes | FormData | None:
-        """The body for one attempt."""
-        if not self.multipart:
-            return self.content
-        data = FormData(default_to_multipart=True)
-        for name, value in self.form.items():
-            data.add_field(name, value)
-        for part in self.files:
-            data.add_field(
-                part.field, part.content(), filename=part.filename, content_type=part.content_type
-            )
-        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,53 +69,6 @@ class Answer:
         if self.code is not None:
             return self.code == 0
         return 200 <= self.status < 300
-
-
-def build_request(domain: str, call: Call, query: Query, body: Any) -> Request:
-    """Build the request; *query* and *body* may carry a key that the producer left out."""
-    origin = urlsplit(domain)
-    path = call.filled_path()
-    url = URL.build(
-        scheme=origin.scheme,
-        host=origin.hostname or "",
-        port=origin.port,
-        path=path,
-        query_string=_query_string(query),
-        encoded=True,
-    )
-    # The path rules already exclude it; a token must not go elsewhere if they ever fail.
-    if (url.scheme, url.host, url.raw_path) != (origin.scheme, origin.hostname, path):
-        raise Refused(ErrorType.INVALID_CALL, "path: does not stay on Feishu's host")
-    headers = dict(call.headers)
-    if call.multipart:
-        return Request(
-            call.method,
-            url,
-            headers,
-            form=call.form,
-            files=tuple(call.files),
-            multipart=True,
-        )
-    content = None
-    if body is not None:
-        headers["Content-Type"] = _JSON
-        content = orjson.dumps(body)
-    return Request(call.method, url, headers, content=content)
-
-
-def _query_string(query: Query) -> str:
-    pairs = []
-    for key, item in query.items():
-        name = quote(key, safe="~")
-        pairs += [
-            f"{name}={quote(_text(value), safe='~')}"
-            for value in (item if isinstance(item, list) else (item,))
-        ]
-    return "&".join(pairs)
-
-
-def _text(value: str | float | bool) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 class Feishu:

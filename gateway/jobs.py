@@ -12,8 +12,9 @@ from schemas.reply import ErrorType
 from .apps import App
 from .catalogue import ApiClass, Catalogue, Route, class_of, derive_key, with_idempotency_key
 from .errors import Refused
-from .feishu import Answer, Request, build_request
+from .feishu import Answer
 from .limits.buckets import Bucket, bucket_of
+from .request import Request, build_request
 from .tokens.token import Token
 
 
@@ -33,6 +34,8 @@ class Job:
     """The producer allows one attempt that may reach the API."""
     harmless: bool
     """Sending it twice does no harm, by its class or by the producer's word."""
+    redeliverable: bool
+    """It may be carried out although it may have been sent before a crash."""
     attempts: int = 0
     """Requests sent, without those that a limit or a rejected token answered."""
     tries: int = 0
@@ -51,7 +54,6 @@ def prepare(
     call_id: str,
     id_given: bool,
     deadline: float,
-    redelivered: bool = False,
 ) -> Job:
     """Make a job; raise Refused where the call cannot be made for this app."""
     route = catalogue.route(call.method, call.filled_path())
@@ -63,6 +65,9 @@ def prepare(
         keyed = with_idempotency_key(route, query, body, key)
         query, body, placed = keyed.query, keyed.body, keyed.placed
     klass = class_of(route, placed)
+    harmless = call.retry == "always" or klass is not ApiClass.NEITHER
+    # Without a call id the key is made up per delivery: after a crash it would be another one.
+    same_key = klass is not ApiClass.KEYED or id_given or call.retry == "always"
     return Job(
         call_id=call_id,
         app=app,
@@ -73,15 +78,9 @@ def prepare(
         token_kind=_token_kind(call),
         deadline=deadline,
         once=call.retry == "never",
-        harmless=_harmless(klass, call, kept_key=id_given or not redelivered),
+        harmless=harmless,
+        redeliverable=harmless and same_key and call.retry != "never",
     )
-
-
-def _harmless(klass: ApiClass, call: Call, *, kept_key: bool) -> bool:
-    if call.retry == "always" or klass in (ApiClass.READS, ApiClass.REPEATABLE):
-        return True
-    # Without a call id the key is made up per delivery: after a crash it would be another one.
-    return klass is ApiClass.KEYED and kept_key
 
 
 def _token_kind(call: Call) -> str | None:

@@ -57,11 +57,11 @@ def _known(row: CodeRow, answer: Answer, policy: RetryPolicy) -> GatewayError:
     match row.action:
         case Action.PAUSE_API:
             return _full(answer, policy)
-        case Action.BACK_OFF:
+        case Action.BACK_OFF | Action.IN_PROGRESS:
             return _not_now(NotNow, row, answer, policy.spread(BACK_OFF_SECONDS))
         case Action.REFRESH_TOKEN:
             return _not_now(TokenRejected, row, answer, 0.0)
-        case Action.RETRY | Action.IN_PROGRESS:
+        case Action.RETRY:
             return AttemptFailed(
                 row.error,
                 _said(answer, row.meaning),
