@@ -1,4 +1,4 @@
-"""The exit codes of every command."""
+"""The exit codes of every command, and the error that carries one."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ CANNOT_REACH: Final = 4
 """RabbitMQ, Redis, Postgres or Feishu cannot be reached."""
 DEFECT: Final = 5
 """A defect in this program."""
+
+
+class CommandFailed(Exception):
+    """The command cannot do its work: a sentence for people, and the exit code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code

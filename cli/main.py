@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
-from cli import config, sandbox, serve, stack
-from cli.exits import CANNOT_REACH, USAGE
-from consumers.connection import TRANSPORT_ERRORS
+from cli import config, sandbox, serve, stack, topology
+from cli.call.command import call_command
+from cli.exits import DEFECT, USAGE, CommandFailed
+from cli.healthcheck import healthcheck_command
 from gateway.errors import ConfigError
 
 app = typer.Typer(
@@ -18,7 +20,10 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("serve")(serve.serve_command)
+app.command("call")(call_command)
+app.command("healthcheck")(healthcheck_command)
 app.add_typer(config.app, name="config")
+app.add_typer(topology.app, name="topology")
 app.add_typer(stack.app, name="stack")
 app.add_typer(sandbox.app, name="sandbox")
 
@@ -31,6 +36,10 @@ def main() -> None:
         for mistake in str(error).splitlines():
             sys.stderr.write(f"ConfigError: {mistake}\n")
         sys.exit(USAGE)
-    except TRANSPORT_ERRORS as error:
-        sys.stderr.write(f"Cannot reach RabbitMQ: {type(error).__name__}: {error}\n")
-        sys.exit(CANNOT_REACH)
+    except CommandFailed as failure:
+        sys.stderr.write(f"{failure}\n")
+        sys.exit(failure.code)
+    except Exception:  # noqa: BLE001  whatever it is, it is ours to mend
+        traceback.print_exc()
+        sys.stderr.write("This is a defect in lark-service; please report the lines above.\n")
+        sys.exit(DEFECT)

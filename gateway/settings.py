@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -154,6 +154,7 @@ _POSTGRES_PARTS = (
     "POSTGRES_USER",
     "POSTGRES_PASSWORD",
 )
+_NO_APP = {"LARK_APP_ID": "none", "LARK_APP_SECRET": "none"}
 _SCHEMES = {
     "rabbitmq_url": ("amqp", "amqps"),
     "redis_url": ("redis", "rediss"),
@@ -162,24 +163,20 @@ _SCHEMES = {
 
 
 def load_settings(
-    environment: Mapping[str, str] | None = None, folder: Path | None = None
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    *,
+    only: Collection[str] | None = None,
 ) -> Settings:
-    """Read environment, `.env.local` and `.env`; raise ConfigError naming every mistake."""
-    folder = folder or Path.cwd()
-    values: dict[str, str] = {}
-    for source in (
-        dotenv_values(folder / ".env"),
-        dotenv_values(folder / ".env.local"),
-        os.environ if environment is None else environment,
-    ):
-        given = {key: value for key, value in source.items() if value}
-        for secret in SECRETS:
-            # A nearer source that gives the one form overrides the other form of a farther one.
-            if secret in given and f"{secret}_FILE" not in given:
-                values.pop(f"{secret}_FILE", None)
-            elif f"{secret}_FILE" in given and secret not in given:
-                values.pop(secret, None)
-        values.update(given)
+    """Read environment, `.env.local` and `.env`; raise ConfigError naming every mistake.
+
+    With *only*, all other variables count as not given and the app as one without a name, for
+    commands that need no app: a producer has no secret.
+    """
+    values = _given(os.environ if environment is None else environment, folder or Path.cwd())
+    if only is not None:
+        wanted = {*only, *(f"{name}_FILE" for name in only)}
+        values = _NO_APP | {name: value for name, value in values.items() if name in wanted}
     mistakes = _read_files(values)
     settings: Settings | None = None
     try:
@@ -192,6 +189,24 @@ def load_settings(
     if mistakes or settings is None:
         raise ConfigError("\n".join(mistakes))
     return settings
+
+
+def _given(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for source in (
+        dotenv_values(folder / ".env"),
+        dotenv_values(folder / ".env.local"),
+        environment,
+    ):
+        given = {key: value for key, value in source.items() if value}
+        for secret in SECRETS:
+            # A nearer source that gives the one form overrides the other form of a farther one.
+            if secret in given and f"{secret}_FILE" not in given:
+                values.pop(f"{secret}_FILE", None)
+            elif f"{secret}_FILE" in given and secret not in given:
+                values.pop(secret, None)
+        values.update(given)
+    return values
 
 
 def _read_files(values: dict[str, str]) -> list[str]:
