@@ -10,7 +10,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check bench stack servers clean help
+.PHONY: demo test check bench proof stack servers clean help
 
 demo: .venv/runtime.stamp servers ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -31,6 +31,9 @@ check: .venv/dev.stamp ## Lint, format, types and the order of imports.
 
 bench: .venv/dev.stamp servers ## What we claim, measured beside what else could be used.
 	$(BIN)/python -m benchmarks $(ARGS)
+
+proof: .venv/dev.stamp servers ## Load and faults on real parts, every id accounted for (15 minutes).
+	$(BIN)/python -m benchmarks.proof $(ARGS)
 
 stack: .venv/runtime.stamp servers ## Private RabbitMQ, Redis and PostgreSQL that stay up.
 	$(BIN)/lark-service stack up $(ARGS)
