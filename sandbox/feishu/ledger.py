@@ -79,7 +79,7 @@ class Ledger:
         for number in range(first, self.last_number + 1):
             place = number % self._size
             entry = self._entries[place]
-            if entry is not None and entry.number == number:
+            if entry is not None:
                 answer = {"status": self._statuses[place], "code": self._codes[place]}
                 yield entry._asdict() | answer
 

@@ -41,6 +41,7 @@ class ApiRequest:
     _json: Any = None
     _query: dict[str, list[str]] | None = None
     _body_hash: str | None = None
+    _key: str | None = None
 
     @property
     def json(self) -> dict[str, Any] | None:
@@ -77,6 +78,11 @@ class ApiRequest:
     @property
     def key(self) -> str:
         """The idempotency key, where the API has a place for one and it is filled."""
+        if self._key is None:
+            self._key = self._find_key()
+        return self._key
+
+    def _find_key(self) -> str:
         place, _, name = (self.api.idempotency_key or "").partition(".")
         if place == "query":
             return self.query(name)

@@ -42,6 +42,8 @@ async def test_records_are_paged(feishu: Feishu) -> None:
         seen += [item["fields"]["n"] for item in data["items"]]
         query["page_token"] = data.get("page_token", "")
     assert (seen, data["has_more"], data["total"]) == ([0, 1, 2, 3, 4], False, 5)
+    exact = (await feishu.call("GET", RECORDS, params={"page_size": "5"})).data
+    assert exact["has_more"] is False
     assert (await feishu.call("GET", RECORDS, params={"page_size": "501"})).code == 99992402
 
 

@@ -57,7 +57,9 @@ def test_all_windows_must_have_room_and_the_longest_wait_is_said() -> None:
     at = MINUTE_START
     assert accepted(bucket, [0, 0]) == [True, True]
     assert bucket.admit(at + 0.5, enforce=True) == Rejection(limit=2, reset=1)
-    assert accepted(bucket, [1, 1, 2]) == [True, True, True]
+    assert accepted(bucket, [1, 2, 2]) == [True, True, True]
+    assert accepted(bucket, [2]) == [False]
+    assert bucket.admit(at + 2.5, enforce=True) == Rejection(limit=5, reset=58)
     assert bucket.admit(at + 10, enforce=True) == Rejection(limit=5, reset=50)
 
 
