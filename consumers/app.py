@@ -118,6 +118,9 @@ async def open_process(
         topology = Topology.of(aliases)
         calls = CallHandler(aliases, pipeline)
         dead = DeadLetterHandler(endings, database, metrics)
+        up = metrics.dependency_up.labels
+        up("rabbitmq").set_function(lambda: float(publisher.ready))
+        up("redis").set_function(lambda: float(limiter.mode == "redis"))
         yield Process(
             publisher=publisher,
             calls=Intake(
@@ -140,5 +143,6 @@ async def open_process(
             ),
             scheduler=scheduler,
             database=database,
+            metrics=metrics,
             drain_timeout=settings.drain_timeout,
         )

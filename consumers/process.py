@@ -10,14 +10,15 @@ import structlog
 
 from gateway.database import Database
 from gateway.errors import GatewayError
+from gateway.metrics import Metrics
 
 from .health import Checks
 from .intake import Intake
 from .publisher import Publisher
 from .scheduler import Scheduler
 
-MIGRATION_PAUSE = 2.0
-"""Seconds between two looks at a Postgres that is away."""
+DATABASE_PAUSE = 2.0
+"""Seconds between two looks at Postgres."""
 
 log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ class Process:
     dead: Intake
     scheduler: Scheduler
     database: Database
+    metrics: Metrics
     drain_timeout: float
 
     @property
@@ -53,23 +55,29 @@ class Process:
                 group.create_task(self.publisher.run()),
                 group.create_task(self.calls.run()),
                 group.create_task(self.dead.run()),
-                group.create_task(self._migrate()),
+                group.create_task(self._keep_database()),
             ]
             await stop.wait()
             await self._drain(at_once)
             for task in tasks:
                 task.cancel()
 
-    async def _migrate(self) -> None:
+    async def _keep_database(self) -> None:
+        """Bring the schema up to date once Postgres is there, then watch that it stays."""
+        answers = self.metrics.dependency_up.labels("postgres")
+        migrated = False
         while True:
             try:
-                steps = await self.database.migrate()
+                if migrated:
+                    await self.database.ping()
+                else:
+                    log.info("schema up to date", steps=await self.database.migrate())
+                    migrated = True
+                answers.set(1)
             except GatewayError as error:
-                log.warning("the schema waits for Postgres", reason=error.message)
-                await asyncio.sleep(MIGRATION_PAUSE)
-            else:
-                log.info("schema up to date", steps=steps)
-                return
+                answers.set(0)
+                log.warning("Postgres is away", migrated=migrated, reason=error.message)
+            await asyncio.sleep(DATABASE_PAUSE)
 
     async def _drain(self, at_once: asyncio.Event) -> None:
         """Stop intake, give back what was not started, finish what was."""
