@@ -9,6 +9,7 @@ import typer
 
 from cli import config, sandbox, serve, stack, topology
 from cli.call.command import call_command
+from cli.demo.command import demo_command
 from cli.exits import DEFECT, USAGE, CommandFailed
 from cli.healthcheck import healthcheck_command
 from gateway.errors import ConfigError
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve_command)
 app.command("call")(call_command)
+app.command("demo")(demo_command)
 app.command("healthcheck")(healthcheck_command)
 app.add_typer(config.app, name="config")
 app.add_typer(topology.app, name="topology")

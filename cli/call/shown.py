@@ -23,7 +23,9 @@ _TIMES = (
 
 def show_reply(console: Console, reply: Reply, seconds: float) -> None:
     """Print how the call ended, why, where its time went, and Feishu's answer."""
-    status = f"HTTP {reply.response.status}" if reply.response else "Feishu gave no answer"
+    status = "Feishu gave no answer" if reply.meta.attempts else "Feishu was not asked"
+    if reply.response:
+        status = f"HTTP {reply.response.status}"
     api = reply.meta.api or ""
     if reply.error is None:
         _line(console, ("ok", "bold green"), f"  {status}  {api}")
@@ -77,7 +79,7 @@ def show_json(console: Console, text: str) -> None:
 
 
 def _show_error(console: Console, error: CallError) -> None:
-    console.print(Text(error.message))
+    _line(console, error.message)
     if error.hint:
         _fact(console, "hint", error.hint)
     _fact(console, "Feishu code", error.code)
