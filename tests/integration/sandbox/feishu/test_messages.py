@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.feishu import OTHER_APP, OTHER_SECRET, SEND, Feishu, OpenFeishu, until
+from tests.support.feishu import OTHER_APP, OTHER_SECRET, SEND, Feishu, until
 
 CARD = {"msg_type": "interactive", "content": '{"elements":[]}'}
 
@@ -113,9 +113,8 @@ async def test_a_failed_send_leaves_its_uuid_free(feishu: Feishu) -> None:
     assert (await feishu.send(uuid="key-1")).code == 0
 
 
-async def test_a_uuid_whose_message_is_on_its_way_is_refused(open_feishu: OpenFeishu) -> None:
-    feishu = await open_feishu(latency_ms=300)
-    first = asyncio.create_task(feishu.send(uuid="key-1"))
+async def test_a_uuid_whose_message_is_on_its_way_is_refused(feishu: Feishu) -> None:
+    first = asyncio.create_task(feishu.send("sim_slow_2s", uuid="key-1"))
     await until(lambda: feishu.world.ledger.effects["key-1"] == 1)
     got = await feishu.send(uuid="key-1")
     assert (got.status, got.code) == (400, 230049)
