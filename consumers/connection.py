@@ -17,6 +17,8 @@ from aiormq import Channel
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
+from .wire import carry_any_message
+
 HEARTBEAT_SECONDS = 10
 """A dead peer is found within three of these; the library's default of 60 takes three minutes."""
 CONNECT_SECONDS = 10.0
@@ -30,6 +32,7 @@ log = structlog.get_logger()
 
 async def open_connection(url: str, role: str) -> AbstractConnection:
     """Connect once; raise one of TRANSPORT_ERRORS within ten seconds."""
+    carry_any_message()
     name = f"lark-service/{socket.gethostname()}/{os.getpid()}/{role}"
     return await aio_pika.connect(
         URL(url).update_query(heartbeat=str(HEARTBEAT_SECONDS)),

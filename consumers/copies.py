@@ -8,6 +8,10 @@ from schemas import names
 from schemas.dead_letter import DeadLetter
 
 from .codec import Delivery, Envelope
+from .wire import table
+
+MOST_HEADER_BYTES = 64 * 1024
+"""Of the producer's headers: one frame of 128 KiB must hold them together with the gateway's."""
 
 _KEPT = (
     "content_type",
@@ -31,15 +35,22 @@ def kept_properties(delivery: Delivery) -> dict[str, Any]:
 def kept_headers(delivery: Delivery) -> dict[str, Any]:
     """The producer's headers, without the broker's (`x-…`), `CC`, `BCC` and forged ones of ours.
 
-    RabbitMQ reads `x-death` of a republished message, and routes by `CC` and `BCC`.
+    RabbitMQ reads `x-death` of a republished message, and routes by `CC` and `BCC`. Where they are
+    more than MOST_HEADER_BYTES, the largest are left out.
     """
-    return {
+    kept = {
         name: value
         for name, value in delivery.headers.items()
         if not name.startswith("x-")
         and name not in _NOT_KEPT
         and (not name.startswith("lark-") or name in names.PRODUCER_HEADERS)
     }
+    sizes = {name: len(table({name: value})) for name, value in kept.items()}
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if sum(sizes.values()) <= MOST_HEADER_BYTES:
+            break
+        del sizes[name], kept[name]
+    return kept
 
 
 def rung_within(delay: float) -> int:
