@@ -202,7 +202,7 @@ async def _keep(_: asyncpg.Connection) -> None:
 
 def _say_again(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    log.info("database_statement_again", reason=_reason(error), attempt=state.attempt_number)
+    log.info("statement sent again", reason=_reason(error), attempt=state.attempt_number)
 
 
 def _reason(error: BaseException | None) -> str:

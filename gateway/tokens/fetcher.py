@@ -15,7 +15,7 @@ from schemas.reply import ErrorType
 
 from .issuer import Issuer
 from .memory import Memory
-from .stores import LOCK_SECONDS, Found, PostgresTokens, RedisTokens, StoreAway
+from .stores import Found, PostgresTokens, RedisTokens, StoreAway
 from .token import Credential, Token
 from .writer import Writer
 
@@ -80,9 +80,10 @@ class Fetcher:
             await _if_there(self._redis.unlock(credential, owner))
 
     async def _turn(self, credential: Credential, owner: str, than: Token | None) -> Token | None:
-        """Wait for the lock, or for the token or the failure of the process that has it."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + LOCK_SECONDS
+        """Wait for the lock, or for the token or the failure of the process that has it.
+
+        A process that dies holds the others up until its lock ends, ten seconds at most.
+        """
         try:
             while True:
                 mine = await self._redis.lock(credential, owner)
@@ -91,7 +92,7 @@ class Fetcher:
                 if self._accepts(found.token, than):
                     return found.token
                 self._raise_shared(credential, found)
-                if mine or loop.time() > end:
+                if mine:
                     return None
                 await asyncio.sleep(_POLL_SECONDS * (0.5 + self._draw()))
         except StoreAway:
@@ -103,7 +104,7 @@ class Fetcher:
             token = await self._issue(credential)
         except GatewayError as error:
             self._metrics.token_refreshes.labels(alias, error.type).inc()
-            log.warning("token_not_issued", app=alias, type=error.type, code=error.code)
+            log.warning("no token issued", app=alias, type=error.type, code=error.code)
             seconds = error.retry_after or FAILED_SECONDS
             if isinstance(error, Refused):
                 seconds = REFUSED_SECONDS
@@ -111,6 +112,7 @@ class Fetcher:
             await _if_there(self._redis.share_failure(credential, error, seconds))
             raise
         self._metrics.token_refreshes.labels(alias, "ok").inc()
+        log.info("token issued", app=alias, seconds=round(token.life))
         self._writer.put(token)
         await _if_there(self._redis.put(token))
         return token

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from gateway.apps import App
 from gateway.errors import GatewayError
 
 from .token import Credential, Token
@@ -13,7 +12,8 @@ from .token import Credential, Token
 CONFIRMED_SECONDS = 5.0
 _MOST_REJECTED = 10_000
 
-Slot = tuple[App, str]
+Slot = tuple[str, str]
+"""Alias and kind: quick to look up, and a changed secret takes the place of the former one."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Memory:
 
     def hold(self, token: Token, draw: float) -> None:
         """Use this token from now on."""
-        slot = (token.credential.app, token.credential.kind)
+        slot = (token.credential.app.alias, token.credential.kind)
         self.held[slot] = Held(token, token.renew_at(draw), token.usable_until)
         self._failures.pop(token.credential.key, None)
 
@@ -60,7 +60,7 @@ class Memory:
         self._rejected[fingerprint] = now
         if len(self._rejected) > _MOST_REJECTED:
             self._rejected.popitem(last=False)
-        slot = (token.credential.app, token.credential.kind)
+        slot = (token.credential.app.alias, token.credential.kind)
         held = self.held.get(slot)
         if held is not None and held.token.value == token.value:
             del self.held[slot]

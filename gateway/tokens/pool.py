@@ -60,8 +60,8 @@ class TokenPool:
         Raises Refused, NotNow or AttemptFailed as the token endpoint answered, and Expired when
         there is no token within *timeout* seconds.
         """
-        held = self._memory.held.get((app, kind))
-        if held is not None:
+        held = self._memory.held.get((app.alias, kind))
+        if held is not None and held.token.credential.app == app:
             now = self._clock()
             if now < held.renew_at:
                 return held.token
@@ -80,7 +80,7 @@ class TokenPool:
             return
         app = token.credential.app
         self._metrics.token_invalidations.labels(app.alias).inc()
-        log.info("token_rejected", app=app.alias, token=token.fingerprint.hex()[:12])
+        log.info("token rejected", app=app.alias, token=token.fingerprint.hex()[:12])
         self._writer.drop(token)
         with suppress(StoreAway):
             await self._redis.drop(token)

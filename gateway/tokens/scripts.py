@@ -31,9 +31,10 @@ DROP = """
 if redis.pcall('HGET', KEYS[1], 'fingerprint') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
-# A lock without an end was not made here; nobody would ever open it.
+# A lock that lasts longer than ours do was not made here; nobody may ever open it.
 LOCK = """
-if redis.call('PTTL', KEYS[1]) == -1 then redis.call('DEL', KEYS[1]) end
+local left = redis.call('PTTL', KEYS[1])
+if left == -1 or left > tonumber(ARGV[2]) then redis.call('DEL', KEYS[1]) end
 return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
 """
 UNLOCK = """

@@ -54,7 +54,7 @@ class Sealer:
             value = self._keys.open(sealed, self._context(credential)).decode()
         except (Undecryptable, UnicodeDecodeError) as error:
             log.warning(
-                "token_unreadable",
+                "stored token unreadable",
                 app=credential.app.alias,
                 store=self._store,
                 reason=str(error) if isinstance(error, Undecryptable) else "not UTF-8",

@@ -84,7 +84,9 @@ class Writer:
                     await self._postgres.drop(change.token)
             except StoreAway as error:
                 if pause == _FIRST_PAUSE:
-                    log.warning("token_not_kept", reason=str(error), pending=len(self._pending))
+                    log.warning(
+                        "token waits for Postgres", reason=str(error), pending=len(self._pending)
+                    )
                 await asyncio.sleep(pause * (0.5 + self._draw()))
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue

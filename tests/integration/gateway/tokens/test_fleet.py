@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 
+import asyncpg
 import pytest
 from redis.asyncio import Redis
 
@@ -123,17 +124,20 @@ async def test_an_emptied_redis_is_filled_from_postgres(
 
 
 async def test_a_stale_token_in_postgres_does_not_come_back(
-    feishu: Simulated, start_process: StartProcess, redis_url: str
+    feishu: Simulated, start_process: StartProcess, migrated_url: str
 ) -> None:
     process = await start_process()
     stale = await process.pool.get(feishu.app)
     await kept(process, feishu, stale.value)
-    await process.database.close()  # what happens from now on cannot reach Postgres
     feishu.server.world.tokens.revoke()
-    await process.pool.rejected(stale)
-    async with Redis.from_url(redis_url) as redis:
-        await redis.flushdb()
-    assert await process.pool.get(feishu.app) != stale
+    connection = await asyncpg.connect(migrated_url)
+    async with connection.transaction():
+        # Others may read, but the rejected token cannot be deleted.
+        await connection.execute("LOCK TABLE tokens IN SHARE MODE")
+        await process.pool.rejected(stale)
+        assert await process.pool.get(feishu.app) != stale
+        assert await process.postgres.look(feishu.credential) == stale
+    await connection.close()
 
 
 async def test_another_process_that_finds_the_stale_token_repeats_once(

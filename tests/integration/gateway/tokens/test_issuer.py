@@ -126,6 +126,33 @@ async def test_all_tries_together_keep_to_the_budget(
     assert error.type is ErrorType.FEISHU_UNAVAILABLE
 
 
+async def test_a_late_failure_leaves_the_next_try_only_what_is_left(
+    feishu: Simulated, session: aiohttp.ClientSession
+) -> None:
+    feishu.fail(status=503, delay_ms=700)
+    feishu.fail(wire="hang")
+    started = time.monotonic()
+    await failure(Issuer(session, budget=1.2), feishu.app)
+    assert feishu.token_requests == 2
+    assert time.monotonic() - started < 1.6
+
+
+async def test_an_answer_without_end_is_cut(
+    serve: Serve, session: aiohttp.ClientSession, feishu: Simulated
+) -> None:
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 65536)
+
+    endpoint = await serve(flood)
+    started = time.monotonic()
+    await failure(Issuer(session), replace(feishu.app, domain=endpoint.url))
+    assert time.monotonic() - started < 3
+    assert len(endpoint.requests) == 3
+
+
 async def test_an_answer_drop_by_drop_does_not_outlast_the_budget(
     serve: Serve,
     session: aiohttp.ClientSession,

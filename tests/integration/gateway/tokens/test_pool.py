@@ -11,6 +11,8 @@ from tests.support.waiting import eventually
 
 from .conftest import Simulated, StartProcess, many_calls
 
+NO_REDIS = "redis://127.0.0.1:1/0"
+
 
 async def test_200_cold_calls_cost_one_token_request(
     feishu: Simulated, start_process: StartProcess
@@ -101,10 +103,11 @@ async def test_the_same_string_after_a_rejection_is_returned_and_not_asked_for_a
     assert feishu.token_requests == 2
 
 
+@pytest.mark.parametrize("redis_answers", [True, False])
 async def test_100_calls_with_a_wrong_secret_cost_one_token_request(
-    feishu: Simulated, start_process: StartProcess
+    feishu: Simulated, start_process: StartProcess, redis_answers: bool
 ) -> None:
-    process = await start_process()
+    process = await (start_process() if redis_answers else start_process(redis=NO_REDIS))
 
     async def refused() -> Refused:
         with pytest.raises(Refused) as caught:
@@ -193,10 +196,11 @@ async def test_a_token_is_renewed_behind_the_callers_while_it_lives(
     assert 2 <= len(seen) <= feishu.token_requests <= min(9, len(seen) + 1)
 
 
+@pytest.mark.parametrize("redis_answers", [True, False])
 async def test_a_failed_renewal_leaves_the_old_token_in_use_to_its_end(
-    feishu: Simulated, start_process: StartProcess
+    feishu: Simulated, start_process: StartProcess, redis_answers: bool
 ) -> None:
-    process = await start_process()
+    process = await (start_process() if redis_answers else start_process(redis=NO_REDIS))
     feishu.server.world.tokens.life = 3
     token = await process.pool.get(feishu.app)
     feishu.fail(code=10014, count=1000)

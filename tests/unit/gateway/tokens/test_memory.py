@@ -10,7 +10,7 @@ from schemas.reply import ErrorType
 
 APP = App("default", "cli_1", SecretStr("app-secret"), "https://open.feishu.cn")
 CREDENTIAL = Credential.of(APP, "tenant")
-SLOT = (APP, "tenant")
+SLOT = ("default", "tenant")
 
 
 def token(value: str, *, issued_at: float = 0.0, life: float = 7200) -> Token:
