@@ -67,8 +67,9 @@ def _run(console: Console, directory: Path, processes: int) -> Outcome:
     console.print(Text("Lark Service: Feishu's API over RabbitMQ", "bold"))
     console.print("Starting RabbitMQ, Redis, PostgreSQL and a simulated Feishu ...")
     stack = Stack(directory)
+    children = Children(stack.directory)
     try:
-        with Children(stack.directory) as children:
+        with children:
             stack.start()
             servers = stack.environment()
             if stack.is_given("rabbitmq"):
@@ -82,6 +83,9 @@ def _run(console: Console, directory: Path, processes: int) -> Outcome:
             )
             outcome = asyncio.run(tell(console, children, servers))
             console.print("\nStopping everything that was started ...")
+    except KeyboardInterrupt:
+        children.forget_logs()
+        raise
     finally:
         stack.stop()
     if outcome.ok:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +14,7 @@ import aiohttp
 import orjson
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from cli.call.fields import written
@@ -114,16 +117,28 @@ class Stage:
 
     def say(self, text: str) -> None:
         """Print a paragraph."""
-        self.console.print(Text(text))
+        self.console.print(Padding(Text(text), (0, 0, 0, 2)))
 
     def show(self, name: str, value: object) -> None:
         """Print one fact, indented."""
-        self.console.print(Text.assemble((f"    {name:<16}", "cyan"), str(value)), soft_wrap=True)
+        self.console.print(Text.assemble((f"    {name:<18}", "cyan"), str(value)), soft_wrap=True)
 
     def show_json(self, text: bytes | str) -> None:
         """Print JSON as it came, indented, on one line."""
         told = text.decode() if isinstance(text, bytes) else text
         self.console.print(Text(f"    {told}", "dim"), soft_wrap=True)
+
+
+@asynccontextmanager
+async def calls_of() -> AsyncIterator[list[asyncio.Task[Ended]]]:
+    """A list for calls that are made at the same time; none of them outlives the block."""
+    calls: list[asyncio.Task[Ended]] = []
+    try:
+        yield calls
+    finally:
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -70,6 +70,10 @@ async def tell(console: Console, children: Children, servers: Mapping[str, str])
 async def _played(play: Play, stage: Stage) -> list[Check]:
     try:
         return await play(stage)
-    except (CommandFailed, GatewayError, aiohttp.ClientError) as error:
-        stage.say(f"  It broke off: {error}")
-        return [Check("the scene comes to its end", str(error), held=False)]
+    except* (CommandFailed, GatewayError, aiohttp.ClientError) as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        told = str(error)
+    stage.say(f"It broke off: {told}")
+    return [Check("the scene comes to its end", told, held=False)]

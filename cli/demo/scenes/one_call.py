@@ -19,16 +19,19 @@ async def play(stage: Stage) -> list[Check]:
     """Publish one message, print it and what comes back."""
     message = Message(f"{stage.run}-first", written(_call()), 10)
     properties = stage.producer.properties(message)
-    stage.say(f"  A producer publishes this message to the exchange {names.CALLS_EXCHANGE}:")
+    stage.say(f"A producer publishes this message to the exchange {names.CALLS_EXCHANGE}:")
     stage.show("routing key", message.routing_key)
-    for name in ("message_id", "message_type", "content_type", "reply_to", "correlation_id"):
-        stage.show(name.removeprefix("message_") if "type" in name else name, _of(properties, name))
+    stage.show("message_id", properties.message_id)
+    stage.show("type", properties.message_type)
+    stage.show("content_type", properties.content_type)
+    stage.show("reply_to", properties.reply_to)
+    stage.show("correlation_id", properties.correlation_id)
     stage.show("expiration", f"{properties.expiration} (ms)")
     stage.show("headers", json.dumps(properties.headers))
     stage.show_json(message.body)
 
     reply = await stage.producer.call(message)
-    stage.say(f"  {milliseconds(reply.seconds)} later this reply comes to its reply queue:")
+    stage.say(f"{milliseconds(reply.seconds)} later this reply comes to its reply queue:")
     stage.show("correlation_id", reply.properties.correlation_id)
     stage.show("headers", json.dumps(reply.properties.headers))
     stage.show_json(reply.body)
@@ -36,7 +39,7 @@ async def play(stage: Stage) -> list[Check]:
     told = orjson.loads(reply.body)
     messages = await stage.feishu.read("messages", receive_id="oc_demo_first")
     sent = (told["response"] or {}).get("body", {}).get("data", {}).get("message_id")
-    stage.say("  The producer holds no app secret and no token, and sent no HTTP request.")
+    stage.say("The producer holds no app secret and no token, and sent no HTTP request.")
     return [
         Check(
             "one call is answered, and Feishu has its message once",
@@ -58,7 +61,3 @@ def _call() -> dict[str, Any]:
             "content": json.dumps({"text": "hello"}),
         },
     }
-
-
-def _of(properties: Any, name: str) -> Any:
-    return getattr(properties, name)

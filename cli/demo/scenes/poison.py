@@ -19,16 +19,16 @@ _FIND = "SELECT reason, error, body, dead_at FROM dead_letters WHERE call_id = $
 async def play(stage: Stage) -> list[Check]:
     """Publish what is no JSON, read its answer and its row, then make a good call."""
     message = Message(f"{stage.run}-poison", BODY, 10)
-    stage.say("  A producer publishes a body that breaks off:")
+    stage.say("A producer publishes a body that breaks off:")
     stage.show_json(BODY)
     refused = await stage.send(message)
-    stage.say(f"  {milliseconds(refused.seconds)} later it has its answer:")
+    stage.say(f"{milliseconds(refused.seconds)} later it has its answer:")
     stage.show_json(orjson.dumps(refused.reply["error"]))
 
     row = await _row(stage, message.call_id)
     if row is None:
         return [Check("the poison message is a dead letter", "no row in Postgres", held=False)]
-    stage.say("  And the operator has the message, in the Postgres table dead_letters:")
+    stage.say("And the operator has the message, in the Postgres table dead_letters:")
     for name in ("dead_at", "reason", "error", "body"):
         value = row[name]
         stage.show(name, value.decode() if isinstance(value, bytes) else value)

@@ -33,7 +33,7 @@ class Example:
 
 async def play(stage: Stage) -> list[Check]:
     """Run each; each makes one call and hands one more over without waiting for it."""
-    stage.say("  Each example makes one call and then hands one over without waiting for it:")
+    stage.say("Each example makes one call and then hands one over without waiting for it:")
     examples = list(_examples())
     ready = [example for example in examples if example.command]
     checks = await asyncio.gather(*(_run(stage, example) for example in ready))

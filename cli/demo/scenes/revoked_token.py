@@ -16,7 +16,7 @@ async def play(stage: Stage) -> list[Check]:
     """Revoke the token in use and make fifty calls at once."""
     before = await stage.feishu.read("stats")
     await stage.feishu.change("revoke")
-    stage.say(f"  Feishu has just revoked the app's token. Now {CALLS} calls at once:")
+    stage.say(f"Feishu has just revoked the app's token. Now {CALLS} calls at once:")
     ended = await asyncio.gather(
         *(
             stage.call(

@@ -7,15 +7,16 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from cli.demo.stage import Check, Ended, Stage, milliseconds, percentile
+from cli.demo.stage import Check, Ended, Stage, calls_of, milliseconds, percentile
 
 TITLE = "A saturated API delays nobody"
 SLOW = "POST /open-apis/drive/v1/files/create_folder"
+USERS = "/open-apis/contact/v3/users/:user_id"
 FLOOD = 300
 FLOOD_SECONDS = 14.0
 QUIET_SECONDS = 3.0
 QUICK_PER_SECOND = 20
-SLOWEST_QUICK = 1.0
+SLOWEST_QUICK = 2.0
 """Seconds; calls of the saturated API wait up to FLOOD_SECONDS, so this tells the two apart."""
 _REPORT_SECONDS = 4.0
 
@@ -23,7 +24,7 @@ _REPORT_SECONDS = 4.0
 async def play(stage: Stage) -> list[Check]:
     """Send 300 calls of a 5-a-second API at once, and 20 a second of another all the time."""
     stage.say(
-        f"  Feishu grants {SLOW.split()[1]} 5 calls a second. {FLOOD} of them are published at "
+        f"Feishu grants {SLOW.split()[1]} 5 calls a second. {FLOOD} of them are published at "
         f"once, each with {FLOOD_SECONDS:.0f} s to be made. Before and meanwhile another producer "
         f"reads users, {QUICK_PER_SECOND} a second:"
     )
@@ -32,53 +33,42 @@ async def play(stage: Stage) -> list[Check]:
     before = await _read_users(stage, over, "before")
     stage.show("users, before", _speed(before))
 
-    flooding = asyncio.Event()
-    quick = asyncio.create_task(_read_users(stage, flooding, "during"))
-    try:
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        quick = group.create_task(_read_users(stage, over, "during"))
         ended = await _flood(stage)
-    finally:
-        flooding.set()
-        during = await quick
+        over.set()
+    during = quick.result()
     stage.show("users, meanwhile", _speed(during))
     return await _checks(stage, ended, during)
 
 
 async def _flood(stage: Stage) -> list[Ended]:
     method, path = SLOW.split()
-    calls = [
-        asyncio.create_task(
-            stage.call(
-                method,
-                path,
-                f"folder-{number}",
-                body={"name": f"Folder {number}", "folder_token": "fldcnDemo"},
-                seconds=FLOOD_SECONDS,
-            )
-        )
-        for number in range(FLOOD)
-    ]
-    began, left = time.monotonic(), set(calls)
-    while left:
-        _, left = await asyncio.wait(left, timeout=_REPORT_SECONDS)
-        done = Counter(call.result().type for call in calls if call.done())
-        parked = await stage.metric("lark_service_calls_parked_total", why="limit")
-        seconds = time.monotonic() - began
-        stage.show(f"after {seconds:4.1f} s", _told(done, len(left), int(parked)))
-    return [call.result() for call in calls]
+    async with calls_of() as calls:
+        for number in range(FLOOD):
+            body = {"name": f"Folder {number}", "folder_token": "fldcnDemo"}
+            call = stage.call(method, path, f"folder-{number}", body=body, seconds=FLOOD_SECONDS)
+            calls.append(asyncio.create_task(call))
+        began, left = time.monotonic(), set(calls)
+        while left:
+            _, left = await asyncio.wait(left, timeout=_REPORT_SECONDS)
+            done = Counter(call.result().type for call in calls if call.done())
+            parked = await stage.metric("lark_service_calls_parked_total", why="limit")
+            seconds = time.monotonic() - began
+            stage.show(f"after {seconds:4.1f} s", _told(done, len(left), int(parked)))
+        return [call.result() for call in calls]
 
 
 async def _read_users(stage: Stage, over: asyncio.Event, when: str) -> list[Ended]:
-    calls: list[asyncio.Task[Ended]] = []
-    while not over.is_set():
-        path, number = "/open-apis/contact/v3/users/:user_id", len(calls)
-        params = {"user_id": f"ou_{when}_{number}"}
-        calls.append(
-            asyncio.create_task(
-                stage.call("GET", path, f"user-{when}-{number}", path_params=params)
-            )
-        )
-        await asyncio.sleep(1 / QUICK_PER_SECOND)
-    return list(await asyncio.gather(*calls))
+    async with calls_of() as calls:
+        while not over.is_set():
+            name = f"{when}-{len(calls)}"
+            params = {"user_id": f"ou_{name}"}
+            call = stage.call("GET", USERS, f"user-{name}", path_params=params)
+            calls.append(asyncio.create_task(call))
+            await asyncio.sleep(1 / QUICK_PER_SECOND)
+        return list(await asyncio.gather(*calls))
 
 
 async def _checks(stage: Stage, ended: Sequence[Ended], during: Sequence[Ended]) -> list[Check]:
@@ -121,6 +111,6 @@ def _speed(calls: Sequence[Ended]) -> str:
 def _told(done: Counter[str], left: int, parked: int) -> str:
     later = done["rate_limited"] + done["deadline_exceeded"]
     return (
-        f"{done['ok']} made, {later} told when to come again, {left} waiting; "
-        f"{parked} times a call waited in the broker instead of a process"
+        f"{done['ok']} made, {later} told when to come again, {left} waiting "
+        f"({parked} times in the broker, not in a process)"
     )
