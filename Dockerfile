@@ -39,6 +39,8 @@ CMD ["serve"]
 
 FROM runtime AS demo
 COPY --from=build-demo /opt/lark-service /opt/lark-service
+# The demo runs them as a reader would.
+COPY examples /opt/lark-service/examples
 HEALTHCHECK NONE
 CMD ["demo"]
 

@@ -5,6 +5,7 @@ PYTHON ?= $(shell command -v python3 || command -v python3.13 || command -v pyth
 BIN := .venv/bin
 ROOMS := schemas gateway consumers cli sandbox client
 SOURCES := pyproject.toml client/pyproject.toml constraints.txt
+NODE_PRODUCER := examples/node_amqplib
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Arguments for pytest or the demo: make test ARGS="-k stack"
 ARGS ?=
@@ -41,12 +42,19 @@ stack: .venv/runtime.stamp servers ## Private RabbitMQ, Redis and PostgreSQL tha
 servers: .venv/runtime.stamp ## Install RabbitMQ, Redis and PostgreSQL if they are missing.
 	@$(BIN)/python -m sandbox.stack.provision
 
+# The demo shows a producer in Node too, where npm is and can get amqplib; it does without.
+node_producer:
+	@if [ ! -d $(NODE_PRODUCER)/node_modules/amqplib ] && command -v npm >/dev/null; then \
+	    npm install --prefix $(NODE_PRODUCER) --no-package-lock --no-audit --no-fund \
+	        --fetch-retries=0 --fetch-timeout=20000 --loglevel=error || true; \
+	fi
+
 clean: ## Stop the private servers; delete the environment and everything made.
 	@if [ -x $(BIN)/lark-service ] && [ -e .local/stack/state.json ]; then \
 	    $(BIN)/lark-service stack down --purge; \
 	fi
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	rm -rf build dist ./*.egg-info client/src/*.egg-info
+	rm -rf build dist ./*.egg-info client/src/*.egg-info $(NODE_PRODUCER)/node_modules
 
 help: ## This list.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile

@@ -30,7 +30,7 @@ INTERRUPTED = 130
 _NEXT = """
 Where to go next
     README.md, "Call it": the same call in Python, Node and raw AMQP
-    README.md, "Configure" and "Operate": your app, your servers, dead letters
+    README.md, "Run it" and "Operate it": your app, your servers, what to watch
     lark-service stack up, lark-service sandbox, lark-service serve: the same parts, left running
     lark-service call METHOD PATH --dry-run: what would be sent to Feishu
 """
