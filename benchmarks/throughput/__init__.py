@@ -1,0 +1,1 @@
+"""How fast the gateway is, and what a call costs it, beside two loops that promise nothing."""
