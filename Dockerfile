@@ -33,7 +33,7 @@ USER lark
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['LARK_SERVICE_HEALTH_PORT'] + '/livez', timeout=4)"]
+    CMD ["lark-service", "healthcheck"]
 ENTRYPOINT ["lark-service"]
 CMD ["serve"]
 

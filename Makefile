@@ -19,10 +19,7 @@ demo: .venv/runtime.stamp servers ## The main job on private servers and a simul
 test: .venv/dev.stamp servers ## All tests, on private servers, and what they cover.
 	$(BIN)/coverage erase
 	$(BIN)/pytest --cov --cov-report= $(ARGS)
-	@echo "Covered lines and branches by room:"
-	@for room in $(ROOMS); do \
-	    printf '  %-10s %3s %%\n' $$room "$$($(BIN)/coverage report --include="$$room/*" --format=total || true)"; \
-	done
+	@$(BIN)/python tests/support/coverage_by_room.py $(ROOMS)
 
 check: .venv/dev.stamp ## Lint, format, types and the order of imports.
 	$(BIN)/ruff check .
