@@ -1,4 +1,4 @@
-"""Prints what the last test run covered of each room: `python tests/support/coverage_by_room.py`."""
+"""Prints what the last test run covered of each room, given as arguments."""
 
 from __future__ import annotations
 
