@@ -4,30 +4,63 @@ from __future__ import annotations
 
 import sys
 import traceback
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from cli import config, sandbox, serve, stack, topology
-from cli.call.command import call_command
-from cli.demo.command import demo_command
-from cli.exits import DEFECT, USAGE, CommandFailed
-from cli.healthcheck import healthcheck_command
 from gateway.errors import ConfigError
 
+from .exits import DEFECT, USAGE, CommandFailed
+
+COMMANDS: Final = {
+    "serve": "cli.serve:serve_command",
+    "call": "cli.call.command:call_command",
+    "demo": "cli.demo.command:demo_command",
+    "healthcheck": "cli.healthcheck:healthcheck_command",
+    "config": "cli.config:app",
+    "topology": "cli.topology:app",
+    "stack": "cli.stack:app",
+    "sandbox": "cli.sandbox:app",
+}
+"""Where each command is. It is imported when it is used: a probe must not load the gateway."""
+
+
+class Commands(TyperGroup):
+    """The commands of the table above."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(module), name)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False)
+            alone.command(cmd_name)(found)
+            return typer.main.get_command(alone)
+        group = typer.main.get_group(found)
+        group.name = cmd_name
+        return group
+
+
 app = typer.Typer(
+    cls=Commands,
     help="An event-driven gateway to the Feishu (Lark) OpenAPI over RabbitMQ.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("serve")(serve.serve_command)
-app.command("call")(call_command)
-app.command("demo")(demo_command)
-app.command("healthcheck")(healthcheck_command)
-app.add_typer(config.app, name="config")
-app.add_typer(topology.app, name="topology")
-app.add_typer(stack.app, name="stack")
-app.add_typer(sandbox.app, name="sandbox")
+
+
+@app.callback()
+def _commands() -> None:
+    """An event-driven gateway to the Feishu (Lark) OpenAPI over RabbitMQ."""
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from aiormq.exceptions import AMQPError
 from rich.console import Console
 from rich.table import Column, Table
 
-from consumers.app import DEFAULT_ALIAS
 from consumers.topology import Topology
+from gateway.apps import DEFAULT_ALIAS
 from schemas import names
 
 from .broker import broker_url, open_broker, place_of, reason_of

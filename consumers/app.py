@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from gateway import redis_client
-from gateway.apps import App, Apps
+from gateway.apps import DEFAULT_ALIAS, App, Apps
 from gateway.catalogue import Catalogue
 from gateway.crypto import KeyRing
 from gateway.database import Database
@@ -34,8 +34,6 @@ from .publisher import Publisher
 from .scheduler import Scheduler
 from .topology import Topology
 
-DEFAULT_ALIAS = "default"
-"""The app that the environment configures."""
 DEAD_LETTER_PREFETCH = 100
 MOST_HELD = 32
 """Calls of one saturated bucket that a process keeps in hand, at most a quarter of the prefetch."""

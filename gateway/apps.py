@@ -11,6 +11,9 @@ from schemas.reply import ErrorType
 
 from .errors import Refused
 
+DEFAULT_ALIAS = "default"
+"""The app that the environment configures."""
+
 
 @dataclass(frozen=True, slots=True)
 class App:

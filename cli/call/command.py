@@ -16,8 +16,8 @@ from rich.console import Console
 from cli.broker import broker_url
 from cli.exits import CREDENTIALS, DEFECT, FAILED, USAGE, CommandFailed
 from cli.producer import Message, Reply, open_producer
-from consumers.app import DEFAULT_ALIAS
 from consumers.codec import Poison, parse_call
+from gateway.apps import DEFAULT_ALIAS
 from gateway.errors import GatewayError
 from gateway.settings import load_settings
 from gateway.site_limits import load_limits_file

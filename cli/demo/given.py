@@ -6,8 +6,8 @@ from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from cli.broker import open_broker, place_of, reason_of
 from cli.exits import USAGE, CommandFailed
-from consumers.app import DEFAULT_ALIAS
 from consumers.topology import Topology
+from gateway.apps import DEFAULT_ALIAS
 
 
 async def refuse_foreign_calls(url: str) -> None:

@@ -117,7 +117,7 @@ class Stage:
 
     def say(self, text: str) -> None:
         """Print a paragraph."""
-        self.console.print(Padding(Text(text), (0, 0, 0, 2)))
+        self.console.print(Padding(Text(text), (0, 0, 0, 2), expand=False))
 
     def show(self, name: str, value: object) -> None:
         """Print one fact, indented."""

@@ -39,7 +39,7 @@ async def play(stage: Stage) -> list[Check]:
     return [
         Check(
             f"all {CALLS} calls succeed, with at most {most} token requests",
-            f"{ok} ok, {rejected} requests rejected, {tokens} token requests",
+            f"{ok} ok, token rejected {rejected} times, new token asked for {tokens} times",
             ok == CALLS and rejected > 0 and 1 <= tokens <= most,
         )
     ]
