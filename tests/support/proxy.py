@@ -24,6 +24,11 @@ class Proxy:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._writers) // 2
+
     async def open(self, port: int = 0) -> None:
         """Accept connections, on a free port unless one is given."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)

@@ -103,9 +103,13 @@ def failure(taken: Taken, type_: str, **error: Any) -> dict[str, Any]:
 
 
 async def declare(url: str, *aliases: str) -> None:
-    """Declare what the gateway declares for these apps."""
+    """Declare what the gateway declares for these apps, with nothing in the queues."""
     connection = await aiormq.connect(url)
-    await Topology.of(aliases).declare(await connection.channel())
+    topology = Topology.of(aliases)
+    channel = await connection.channel()
+    await topology.declare(channel)
+    for queue in topology.queues:
+        await channel.queue_purge(queue.name)
     await connection.close()
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 
 from .errors import NotConnected
 from .session import LoginRefused, Session
 
 _OPEN_SECONDS = 5.0
-_SETTLED_SECONDS = 5.0
 
 
 def longest_delay(attempt: int) -> float:
@@ -92,7 +90,7 @@ class Link:
         attempt = 0
         while not self._over:
             try:
-                if await self._hold_session() >= _SETTLED_SECONDS:
+                if await self._hold_session():
                     attempt = 0
             except NotConnected as error:
                 self._failure = error
@@ -104,11 +102,11 @@ class Link:
             await asyncio.sleep(random.uniform(0, longest_delay(attempt)))  # noqa: S311  no secret
             attempt += 1
 
-    async def _hold_session(self) -> float:
+    async def _hold_session(self) -> bool:
+        """Open a session and wait for its end; whether it was of any use."""
         session = await Session.open(
             self._url, name=self._name, user=self._user, timeout=_OPEN_SECONDS
         )
-        opened = time.monotonic()
         self._session, self._failure, self._connected_once = session, None, True
         self._changed.set()
         try:
@@ -116,4 +114,4 @@ class Link:
         finally:
             self._session = None
             await session.close()
-        return time.monotonic() - opened
+        return session.proven

@@ -6,8 +6,6 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,11 +16,10 @@ from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as UnderlayChannel
 
+from .broker_errors import lost, translated
 from .errors import ConnectionLost, NotConfirmed, NotConnected, ReplyTimeout
-from .failures import Unroutable
 from .request import Request
 from .schemas import names
-from .schemas.reply import Outcome
 
 HEARTBEAT_SECONDS = 10
 _CLOSE_SECONDS = 3
@@ -32,6 +29,15 @@ _REFUSALS = (
     broker.ConnectionNotAllowed,
 )
 _log = logging.getLogger(__name__)
+
+
+def with_heartbeat(url: str) -> str:
+    """The broker's address with our heartbeat, unless it names its own."""
+    address = urlsplit(url)
+    if "heartbeat" in parse_qs(address.query):
+        return url
+    query = "&".join(part for part in (address.query, f"heartbeat={HEARTBEAT_SECONDS}") if part)
+    return address._replace(query=query).geturl()
 
 
 class LoginRefused(NotConnected):
@@ -59,7 +65,9 @@ class Session:
         self._numbers = itertools.count(1)
         self._replies: dict[str, asyncio.Future[bytes | None]] = {}
         self._ended = asyncio.Event()
-        underlay.closing.add_done_callback(lambda _: self._end())
+        self.proven = False
+        """Whether the broker confirmed a call."""
+        underlay.closing.add_done_callback(self._on_closed)
 
     @classmethod
     async def open(cls, url: str, *, name: str, user: str | None, timeout: float) -> Self:
@@ -67,7 +75,7 @@ class Session:
         try:
             async with asyncio.timeout(timeout):
                 connection = await aio_pika.connect(
-                    url, client_properties={"connection_name": name}, **_heartbeat(url)
+                    with_heartbeat(url), client_properties={"connection_name": name}
                 )
                 try:
                     channel = await connection.channel(on_return_raises=True)
@@ -85,7 +93,7 @@ class Session:
             message = "the broker closed the connection: may the user enter the virtual host?"
             raise NotConnected(message) from error
         except Exception as error:
-            told = f"{error}" or type(error).__name__
+            told = str(error) or "it was not ready in time or ended at once"
             raise NotConnected(f"no connection to the broker: {told}") from error
         return session
 
@@ -144,11 +152,11 @@ class Session:
         finally:
             del self._replies[correlation_id]
         if body is None:
-            raise _lost(request, "the reply came")
+            raise lost(request, "the reply came")
         return body
 
     async def _publish(self, request: Request, correlation_id: str | None, timeout: float) -> None:
-        with _told(request, timeout):
+        with translated(request, timeout):
             await self._underlay.basic_publish(
                 request.body,
                 exchange=names.CALLS_EXCHANGE,
@@ -170,6 +178,7 @@ class Session:
                 # The confirm is waited for, so waiting for the socket would only slow it down.
                 wait=False,
             )
+        self.proven = True
 
     async def _consume_replies(self) -> None:
         # The broker refuses a publish with direct reply-to before this consumer exists.
@@ -181,58 +190,17 @@ class Session:
         if reply is not None and not reply.done():
             reply.set_result(message.body)
 
+    def _on_closed(self, _: asyncio.Future[Any]) -> None:
+        self._end()
+        # Nothing is written any more: a publish that waits for room to write must not wait on.
+        while not self._underlay.write_queue.empty():
+            self._underlay.write_queue.get_nowait()
+
     def _end(self) -> None:
         self._ended.set()
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_result(None)
-
-
-@contextmanager
-def _told(request: Request, timeout: float) -> Iterator[None]:
-    """Turn what a publish can raise into the client's own errors."""
-    unconfirmed: Any = {"call_id": request.call_id, "retryable": request.repeatable}
-    try:
-        yield
-    except broker.ChannelInvalidStateError as error:
-        message = "the channel closed before the call was sent"
-        raise NotConnected(message, call_id=request.call_id) from error
-    except broker.PublishError as error:
-        raise Unroutable(
-            f"no queue takes {request.routing_key}",
-            call_id=request.call_id,
-            outcome=Outcome.NOT_EXECUTED,
-        ) from error
-    except broker.DeliveryError as error:
-        raise NotConfirmed(
-            "the broker refused the call: the queue is full", **unconfirmed
-        ) from error
-    except broker.AMQPChannelError as error:
-        raise NotConfirmed(f"the broker refused the publish: {error}", **unconfirmed) from error
-    except TimeoutError as error:
-        raise NotConfirmed(f"no confirm within {timeout:.3g} s", **unconfirmed) from error
-    except asyncio.CancelledError as error:
-        # A dying connection cancels the wait for the confirm, which is no cancellation of ours.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise _lost(request, "the call was confirmed") from error
-    except Exception as error:
-        # The library passes on whatever ended the connection, at a clean end a bare Exception.
-        raise _lost(request, "the call was confirmed") from error
-
-
-def _lost(request: Request, before: str) -> ConnectionLost:
-    return ConnectionLost(
-        f"the connection ended before {before}",
-        call_id=request.call_id,
-        retryable=request.repeatable,
-    )
-
-
-def _heartbeat(url: str) -> dict[str, Any]:
-    asked = "heartbeat" in parse_qs(urlsplit(url).query)
-    return {} if asked else {"heartbeat": HEARTBEAT_SECONDS}
 
 
 async def _close(connection: AbstractConnection) -> None:

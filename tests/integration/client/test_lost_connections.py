@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import random
 from collections import Counter
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from lark_service_client import (
@@ -12,7 +11,6 @@ from lark_service_client import (
     LarkClient,
     LarkError,
     NotConfirmed,
-    NotConnected,
     Outcome,
     Reply,
 )
@@ -112,12 +110,13 @@ async def test_a_thousand_calls_on_a_network_that_keeps_breaking_all_end_and_non
 
     async def breaking() -> None:
         while True:
-            await asyncio.sleep(0.15)
+            await eventually(lambda: lark.waiting > 100)
+            await asyncio.sleep(random.uniform(0, 0.1))
             network.cut()
+            await eventually(lambda: not lark.connected)
 
     async with answering(broker, DEFAULT) as gateway, LarkClient(network_url) as lark:
         breaker = asyncio.create_task(breaking())
-        started = time.monotonic()
         ends = [
             end
             for batch in range(5)
@@ -125,7 +124,6 @@ async def test_a_thousand_calls_on_a_network_that_keeps_breaking_all_end_and_non
                 *(one(lark, number) for number in range(batch * 200, batch * 200 + 200))
             )
         ]
-        took = time.monotonic() - started
         breaker.cancel()
         assert (await lark.call("GET", MESSAGES)).ok
         assert lark.waiting == 0
@@ -133,109 +131,45 @@ async def test_a_thousand_calls_on_a_network_that_keeps_breaking_all_end_and_non
     assert len(ends) == 1000
     assert any(isinstance(end, Reply) for end in ends)
     assert any(isinstance(end, ConnectionLost) for end in ends)
-    assert took < 5 * 8
     assert max(Counter(gateway.call_ids).values()) == 1
-    for end in ends:
-        if isinstance(end, LarkError) and end.outcome == Outcome.NOT_EXECUTED:
-            assert end.call_id not in gateway.call_ids
+    assert not [end for end in ends if isinstance(end, NotConfirmed)], "nothing waits in vain"
 
 
-async def test_calls_made_while_the_connection_is_away_wait_for_it(
-    broker: str, network: Proxy, network_url: str
-) -> None:
-    async with answering(broker, DEFAULT), LarkClient(network_url) as lark:
-        port = network.port
-        await network.close()
-        await eventually(lambda: not lark.connected)
-        call = asyncio.create_task(lark.call("POST", MESSAGES, body={}, timeout=10))
-        await asyncio.sleep(0.3)
-        await network.open(port)
-
-        assert (await call).ok
-
-
-async def test_a_call_without_a_connection_in_its_time_was_not_sent(
+async def test_a_burst_that_the_connection_does_not_survive_waits_for_nothing(
     broker: str, network: Proxy, network_url: str
 ) -> None:
     async with answering(broker, DEFAULT) as gateway, LarkClient(network_url) as lark:
+        calls = [
+            asyncio.create_task(lark.call("POST", MESSAGES, body={}, timeout=30))
+            for _ in range(2000)
+        ]
+        await eventually(lambda: lark.waiting > 1000)
+        network.cut()
+        async with asyncio.timeout(25):
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+
+    lost = [end for end in ends if isinstance(end, ConnectionLost)]
+    answered = [end for end in ends if isinstance(end, Reply)]
+    assert lost, "what was under way cannot be known"
+    assert answered, "what was not yet written goes over the next connection"
+    assert len(lost) + len(answered) == 2000
+    assert max(Counter(gateway.call_ids).values()) == 1
+
+
+async def test_a_call_whose_resend_finds_no_connection_may_have_been_executed(
+    broker: str, network: Proxy, network_url: str
+) -> None:
+    async with (
+        answering(broker, DEFAULT, answer=lambda _: None) as gateway,
+        LarkClient(network_url) as lark,
+    ):
+        call = asyncio.create_task(lark.call("GET", MESSAGES, timeout=1))
+        await eventually(lambda: len(gateway.taken) == 1)
         await network.close()
-        await eventually(lambda: not lark.connected)
-        started = time.monotonic()
-        with pytest.raises(NotConnected) as raised:
-            await lark.call("POST", MESSAGES, body={}, call_id="away", timeout=0.5)
+        with pytest.raises(ConnectionLost) as raised:
+            await call
 
-    assert 0.4 < time.monotonic() - started < 2
-    assert (raised.value.outcome, raised.value.retryable) == (Outcome.NOT_EXECUTED, True)
-    assert raised.value.call_id == "away"
-    assert gateway.taken == []
-
-
-async def test_a_broker_that_takes_nothing_is_noticed_within_the_timeout(
-    broker: str, network: Proxy, network_url: str
-) -> None:
-    async with answering(broker, DEFAULT), LarkClient(network_url) as lark:
-        network.hold()
-        started = time.monotonic()
-        with pytest.raises(NotConfirmed) as raised:
-            await lark.publish("POST", MESSAGES, body={}, lane="interactive", timeout=0.5)
-        with pytest.raises(NotConfirmed):
-            await lark.call("POST", MESSAGES, body={}, timeout=0.5)
-        assert time.monotonic() - started < 2
-        assert raised.value.outcome == Outcome.UNKNOWN
-        network.release()
-        assert (await lark.call("GET", MESSAGES)).ok
-
-
-async def test_a_client_closes_quickly_even_when_the_broker_is_silent(
-    broker: str, network: Proxy, network_url: str
-) -> None:
-    async with LarkClient(network_url) as lark:
-        call = asyncio.create_task(lark.call("GET", MESSAGES, app="crm"))
-        await eventually(lambda: lark.waiting == 1)
-        network.hold()
-        started = time.monotonic()
-
-    assert time.monotonic() - started < 5
-    with pytest.raises((ConnectionLost, NotConfirmed)):
-        await call
-
-
-async def test_a_call_on_a_closed_client_is_refused(broker: str) -> None:
-    lark = LarkClient(broker)
-    with pytest.raises(NotConnected, match="not open"):
-        await lark.call("GET", MESSAGES)
-    async with lark:
-        pass
-    with pytest.raises(NotConnected, match="not open"):
-        await lark.call("GET", MESSAGES)
-
-
-async def test_a_wrong_password_is_told_at_once(broker: str) -> None:
-    address = urlsplit(broker)
-    wrong = address._replace(netloc=f"lark:wrong@{address.hostname}:{address.port}").geturl()
-    started = time.monotonic()
-
-    with pytest.raises(NotConnected, match="refuses the login") as raised:
-        await LarkClient(wrong).open()
-
-    assert time.monotonic() - started < 5
-    assert "wrong" not in str(raised.value)
-
-
-async def test_a_virtual_host_that_does_not_exist_is_told(broker: str) -> None:
-    nowhere = urlsplit(broker)._replace(path="/nowhere").geturl()
-
-    with pytest.raises(NotConnected, match="virtual host"):
-        await LarkClient(nowhere, connect_timeout=1).open()
-
-
-async def test_no_broker_is_told_after_the_connect_timeout() -> None:
-    started = time.monotonic()
-
-    with pytest.raises(NotConnected, match="no connection"):
-        await LarkClient("amqp://127.0.0.1:1", connect_timeout=0.5).open()
-
-    assert time.monotonic() - started < 2
+    assert (raised.value.outcome, raised.value.retryable) == (Outcome.UNKNOWN, True)
 
 
 async def test_calls_survive_a_restart_of_the_broker(broker: str, idle_stack: Stack) -> None:
