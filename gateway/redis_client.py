@@ -7,12 +7,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 _CONNECT_SECONDS = 0.5
-_REPLY_SECONDS = 1.0
+_POOL_SECONDS = 1.0
 _CONNECTIONS = 64
 
 
 def connect(url: str) -> Redis:
     """A client that connects on its first command; answers are bytes.
+
+    Who sends a command gives it a time limit, with `asyncio.timeout`: there is none here. The
+    library's own sends through `asyncio.wait_for`, which until Python 3.12 loses a cancel that
+    comes at the moment of success, so that a task told to stop lives on.
 
     A command sent again by the library could take a permit or a lock twice, and ten tries of its
     default hold a call for seconds. A caller that wants another try makes it. RESP 2 saves two
@@ -21,9 +25,9 @@ def connect(url: str) -> Redis:
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=_CONNECTIONS,
-        timeout=_REPLY_SECONDS,
+        timeout=_POOL_SECONDS,
         socket_connect_timeout=_CONNECT_SECONDS,
-        socket_timeout=_REPLY_SECONDS,
+        socket_timeout=None,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,

@@ -69,23 +69,19 @@ local function read_ends()
   base = tonumber(tail[#tail])
 end
 
--- The first entry that a window does not count any more. Every entry is a permit or more, so
--- unless the limit was lowered the search ends at the limit.
+-- The first entry that a window does not count any more. Every entry is a permit or more: as many
+-- entries as the limit fill the window, so nothing beyond them changes the answer.
 local function boundary(limit, span, at)
-  local high = size - 1
-  if limit < high and entry(limit) <= at - span then
-    high = limit
-  end
-  return first(0, high, function(stamp)
+  return first(0, math.min(size - 1, limit), function(stamp)
     return stamp <= at - span
   end)
 end
 
 -- When the window has room for one more: the entry leaves whose permits stand in the way.
-local function opens(window, granted, at)
+local function opens(window, granted)
   local keep = total + granted - window.limit + 1
   if keep > total then
-    return at + window.span
+    return now + window.span
   end
   local past = window.boundary
   if window.used + granted > window.limit then
@@ -117,7 +113,7 @@ local function decide()
   local open = now
   for _, window in ipairs(full) do
     if granted < wanted and window.used + granted >= window.limit then
-      open = math.max(open, opens(window, granted, at))
+      open = math.max(open, opens(window, granted))
     end
   end
   return granted, open - now, at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable
 
 from .buckets import Bucket
 from .ledger import Ledger, ages
@@ -15,8 +15,9 @@ _SWEEP_SECONDS = 5.0
 class Ledgers:
     """What this process was granted of every bucket it used lately."""
 
-    def __init__(self, store: LimitStore) -> None:
+    def __init__(self, store: LimitStore, clock: Callable[[], float]) -> None:
         self._store = store
+        self._clock = clock
         self._ledgers: dict[str, Ledger] = {}
         self._untold: set[str] = set()
         self._telling = asyncio.Lock()
@@ -43,7 +44,7 @@ class Ledgers:
         """Report what is owed; what could not be told stays owed. Raise StoreAwayError."""
         async with self._telling:
             keys, self._untold = self._untold, set()
-            now = time.monotonic()
+            now = self._clock()
             owing = [ledger for key in keys if (ledger := self._ledgers.get(key))]
             reports = [_report(ledger, now, epoch) for ledger in owing]
             # Marked beforehand: grants that come in while this waits are entries of their own.
@@ -60,7 +61,7 @@ class Ledgers:
 
     def sweep(self) -> None:
         """Drop ledgers in which nothing matters any more."""
-        now = time.monotonic()
+        now = self._clock()
         if now < self._sweep_at:
             return
         self._sweep_at = now + _SWEEP_SECONDS

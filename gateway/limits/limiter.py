@@ -7,6 +7,7 @@ import contextlib
 import random
 import secrets
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -44,15 +45,17 @@ class Limiter:
         assumed_processes: int = 4,
         beat_seconds: float = 0.25,
         settle_seconds: float = 0.6,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = LimitStore(redis, prefix=prefix, timeout=timeout)
         self._metrics = metrics
         self._id = secrets.token_hex(8)
         rank = secrets.randbelow(assumed_processes)
         self._standing = Standing(assumed=assumed_processes, rank=rank, settle=settle_seconds)
-        self._ledgers = Ledgers(self._store)
+        self._ledgers = Ledgers(self._store, clock)
         self._local = LocalShare()
         self._beat_seconds = beat_seconds
+        self._clock = clock
         self._beating = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -85,13 +88,13 @@ class Limiter:
         """Take up to `want` permits, at least 1; what is granted counts as used from now on."""
         ledger = self._ledgers.of(bucket)
         for _ in range(2):
-            now = time.monotonic()
+            now = self._clock()
             if ledger.paused_until > now:
                 return Grant(0, ledger.paused_until - now, "paused")
             await self._find_store(now)
             if self._standing.is_away or self._standing.is_lost(now):
                 return await self._take_local(bucket, want, ledger)
-            if rest := self._standing.settles_in(time.monotonic()):
+            if rest := self._standing.settles_in(self._clock()):
                 return Grant(0, rest, "settling")
             grant = await self._take_shared(bucket, want, ledger)
             if grant is not None:
@@ -100,7 +103,7 @@ class Limiter:
 
     async def pause(self, bucket: Bucket, seconds: float) -> None:
         """Stop the bucket in the whole fleet for so long; a longer pause stays as it is."""
-        self._ledgers.of(bucket).pause(time.monotonic() + seconds, None)
+        self._ledgers.of(bucket).pause(self._clock() + seconds, None)
         self._ledgers.owe(bucket)
         if self._standing.epoch is not None and not self._standing.is_away:
             try:
@@ -127,10 +130,10 @@ class Limiter:
             self._ledgers.sweep()
 
     async def _beat_once(self) -> int:
-        standing, sent = self._standing, time.monotonic()
+        standing, sent = self._standing, self._clock()
         ends = standing.epoch_to_end(sent)
         beat = await self._store.beat(self._id, lifetime=_LIFETIME_SECONDS, ends=ends)
-        now = time.monotonic()
+        now = self._clock()
         standing.hear(sent, now, beat.now)
         standing.count(beat.live, beat.rank)
         await self._adopt(beat.epoch, beat.now, now)
@@ -149,12 +152,12 @@ class Limiter:
 
     async def _take_shared(self, bucket: Bucket, want: int, ledger: Ledger) -> Grant | None:
         """Ask the store; none when its answer does not count, because the epoch is another."""
-        epoch, sent = self._standing.epoch, time.monotonic()
+        epoch, sent = self._standing.epoch, self._clock()
         if epoch is None:
             return None
         try:
             answer = await self._store.acquire(bucket, want, epoch)
-            now = time.monotonic()
+            now = self._clock()
             self._standing.hear(sent, now, answer.now)
             if answer.reason == OTHER_EPOCH:
                 await self._adopt(answer.epoch, answer.now, now)
@@ -178,7 +181,7 @@ class Limiter:
         return Grant(answer.granted, answer.wait, reason)
 
     async def _take_local(self, bucket: Bucket, want: int, ledger: Ledger) -> Grant:
-        now, place = time.monotonic(), self._standing.place
+        now, place = self._clock(), self._standing.place
         times = (now, self._standing.shared_clock(now))
         grant = await self._local.take(bucket, want, ledger, place, times)
         if grant.granted:
@@ -198,5 +201,5 @@ class Limiter:
     def _leave(self, error: StoreAwayError) -> None:
         if not self._standing.is_away:
             log.warning("limiter_store_away", error=str(error))
-        self._standing.leave(time.monotonic(), forgetful=error.forgetful)
+        self._standing.leave(self._clock(), forgetful=error.forgetful)
         self._metrics.limit_degraded.set(1)

@@ -60,6 +60,7 @@ end
 local pause = tonumber(ARGV[3])
 local paused = tonumber((redis.pcall('GET', KEYS[3]))) or 0
 if pause > 0 and now + pause > paused then
-  redis.call('SET', KEYS[3], plain(now + pause), 'PX', math.ceil(pause / 1000))
+  -- The value says when the pause ends; the key may outlive it.
+  redis.call('SET', KEYS[3], plain(now + pause), 'PX', math.ceil(pause / 1000) + 10000)
 end
 return {0, 0, 0, fence, now}

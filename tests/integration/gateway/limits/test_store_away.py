@@ -1,0 +1,222 @@
+"""Redis killed, frozen, full, read-only or busy: the local share at once, no more and not none."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.limits.limiter import Limiter
+from gateway.metrics import Metrics
+from gateway.redis_client import connect
+from sandbox.stack import Stack
+from tests.integration.gateway.limits.support import MakeLimiter, Traffic, bucket, until
+
+HERE = bucket("50/1")
+
+
+async def _timed(limiter: Limiter, want: int = 1) -> float:
+    begun = time.monotonic()
+    await limiter.acquire(HERE, want)
+    return time.monotonic() - begun
+
+
+async def test_a_killed_store_is_left_within_a_quarter_second_and_found_again(
+    make_limiter: MakeLimiter, stack: Stack, redis_url: str
+) -> None:
+    limiters = [await make_limiter(0.6) for _ in range(2)]
+    await asyncio.sleep(0.65)
+    for limiter in limiters:
+        await limiter.beat()
+    traffic = Traffic()
+    tasks = [asyncio.create_task(traffic.saturate(limiter, HERE, 6)) for limiter in limiters]
+    await asyncio.sleep(1.5)
+    stack.redis.kill()
+    assert await until(lambda: all(limiter.mode == "local" for limiter in limiters)) < 0.6
+    before = traffic.total
+    await asyncio.sleep(1.5)
+    assert traffic.total - before >= 0.6 * 0.8 * 50 * (1.5 - 1.1)
+    await asyncio.to_thread(stack.redis.start)
+    assert await until(lambda: all(limiter.mode == "redis" for limiter in limiters)) < 2.0
+    assert all([await limiter.acquire(HERE, 1) is not None for limiter in limiters])
+    await asyncio.gather(*tasks)
+    assert traffic.most_within(1.0) <= 50
+
+
+async def test_a_frozen_store_costs_one_quarter_second_and_then_nothing(
+    make_limiter: MakeLimiter, stack: Stack
+) -> None:
+    limiter = await make_limiter()
+    assert (await limiter.acquire(HERE, 1)).granted == 1
+    stack.redis.pause()
+    try:
+        assert await _timed(limiter) < 0.4
+        assert limiter.mode == "local"
+        assert max([await _timed(limiter) for _ in range(50)]) < 0.1
+    finally:
+        stack.redis.resume()
+    await until(lambda: limiter.mode == "redis")
+
+
+async def test_all_that_wait_for_a_frozen_store_wait_no_longer_than_one(
+    make_limiter: MakeLimiter, stack: Stack
+) -> None:
+    limiter = await make_limiter()
+    stack.redis.pause()
+    try:
+        waits = await asyncio.gather(*(_timed(limiter) for _ in range(300)))
+    finally:
+        stack.redis.resume()
+    assert max(waits) < 0.5
+
+
+async def test_a_process_that_starts_without_a_store_takes_an_assumed_share(
+    make_limiter: MakeLimiter, stack: Stack
+) -> None:
+    stack.redis.pause()
+    try:
+        limiter = await make_limiter(assumed_processes=2)
+        assert limiter.mode == "local"
+        traffic = Traffic()
+        await traffic.saturate(limiter, HERE, 2)
+        assert 10 <= traffic.total <= 40
+    finally:
+        stack.redis.resume()
+    await until(lambda: limiter.mode == "redis")
+    assert (await limiter.acquire(HERE, 1)).reason in ("", "window")
+
+
+@asynccontextmanager
+async def _full(store: Redis) -> AsyncIterator[None]:
+    await store.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        await store.config_set("maxmemory", 0)
+
+
+@asynccontextmanager
+async def _replica(store: Redis) -> AsyncIterator[None]:
+    await store.execute_command("REPLICAOF", "127.0.0.1", "1")
+    try:
+        yield
+    finally:
+        await store.execute_command("REPLICAOF", "NO", "ONE")
+
+
+@asynccontextmanager
+async def _busy(store: Redis) -> AsyncIterator[None]:
+    await store.config_set("lua-time-limit", 50)
+    # A busy server takes no new connection's SELECT: the one that ends the script is open before.
+    await asyncio.gather(store.ping(), store.ping())
+    spinning = asyncio.create_task(store.eval("while true do end", 0))  # type: ignore[arg-type]
+    await asyncio.sleep(0.2)
+    try:
+        yield
+    finally:
+        await store.script_kill()
+        await asyncio.gather(spinning, return_exceptions=True)
+        await store.config_set("lua-time-limit", 5000)
+
+
+@pytest.mark.parametrize("trouble", [_full, _replica, _busy])
+async def test_a_store_that_refuses_is_left_until_it_serves_again(
+    make_limiter: MakeLimiter,
+    store: Redis,
+    trouble: Callable[[Redis], AsyncIterator[None]],
+) -> None:
+    limiter = await make_limiter()
+    assert (await limiter.acquire(HERE, 1)).granted == 1
+    async with trouble(store):  # type: ignore[attr-defined]
+        assert await _timed(limiter) < 0.4
+        assert limiter.mode == "local"
+        traffic = Traffic()
+        await traffic.saturate(limiter, HERE, 0.6)
+        assert traffic.total >= 1
+        assert limiter.mode == "local"
+    await until(lambda: limiter.mode == "redis")
+    assert (await limiter.acquire(bucket("5/1", "GET /fresh"), 5)).granted == 5
+
+
+async def test_forgotten_scripts_are_loaded_again_unnoticed(
+    make_limiter: MakeLimiter, store: Redis
+) -> None:
+    limiter = await make_limiter()
+    here = bucket("100/1")
+    for _ in range(3):
+        await store.script_flush()
+        grants = await asyncio.gather(*(limiter.acquire(here, 1) for _ in range(10)))
+        assert sum(grant.granted for grant in grants) == 10
+    assert limiter.mode == "redis"
+    assert (await limiter.acquire(here, 100)).granted == 70
+
+
+async def _put_string(store: Redis, key: bytes) -> None:
+    await store.set(key, "junk")
+
+
+async def _put_list(store: Redis, key: bytes) -> None:
+    await store.delete(key)
+    await store.rpush(key, "junk")  # type: ignore[misc]
+
+
+async def _put_hash(store: Redis, key: bytes) -> None:
+    await store.delete(key)
+    await store.hset(key, "junk", "junk")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("put", [_put_string, _put_list, _put_hash])
+@pytest.mark.parametrize("which", ["*:log:*", "*:pause:*", "*:fence", "*:processes"])
+async def test_garbage_in_our_keys_is_not_believed_and_does_not_stop_us(
+    make_limiter: MakeLimiter,
+    store: Redis,
+    which: str,
+    put: Callable[[Redis, bytes], Awaitable[None]],
+) -> None:
+    limiter = await make_limiter()
+    here = bucket("50/5")
+    assert (await limiter.acquire(here, 30)).granted == 30
+    await limiter.pause(here, 0.05)
+    await asyncio.sleep(0.06)
+    [key] = [key async for key in store.scan_iter(which)]
+    await put(store, key)
+    await limiter.beat()
+    assert (await limiter.acquire(here, 50)).granted == 20
+    assert limiter.mode == "redis"
+    assert limiter.live_processes == 1
+
+
+async def test_answers_never_reach_another_call_however_many_time_out(
+    store: Redis, redis_url: str
+) -> None:
+    async with connect(redis_url) as client:
+        limiter = Limiter(client, Metrics(), settle_seconds=0, beat_seconds=0.005)
+        hasty = Limiter(client, Metrics(), settle_seconds=0, timeout=0.003, beat_seconds=0.005)
+        await limiter.start()
+        await hasty.start()
+        away = 0
+        for number in range(2000):
+            asker = hasty if number % 10 else limiter
+            want = random.randint(1, 1000)
+            task = asyncio.create_task(asker.acquire(bucket("1000000/1", f"GET /{number}"), want))
+            if number % 3 == 0:
+                await asyncio.sleep(random.random() * 0.002)
+                task.cancel()
+            elif number % 50 == 1:
+                await store.execute_command("CLIENT PAUSE", 10, "ALL")
+            grants = await asyncio.gather(task, return_exceptions=True)
+            for grant in grants:
+                if isinstance(grant, asyncio.CancelledError):
+                    continue
+                assert not isinstance(grant, RedisError | OSError)
+                away += hasty.mode == "local"
+                assert grant.granted in (want, 0) or grant.reason == "local"
+        assert away > 0
+        await hasty.close()
+        await limiter.close()
