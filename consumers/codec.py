@@ -22,7 +22,8 @@ DEFAULT_DEADLINE_SECONDS = 60.0
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _NUMBER = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?\d++)((?:\.\d++)?(?:[eE][+-]?\d++)?)', re.DOTALL)
 """A string, skipped, or a number: its integer part and what follows it."""
-_DIGITS = re.compile(r"[0-9]{1,30}")
+_DIGITS = re.compile(r"0*([0-9]{1,30})[0-9]*")
+"""A number of any length; its first digits are enough to know that it is far away."""
 
 
 class Poison(Exception):
@@ -164,14 +165,14 @@ def _deadline(delivery: Delivery, first_seen: float) -> float:
     bounds = []
     if names.HEADER_DEADLINE in headers:
         given = headers[names.HEADER_DEADLINE]
-        if isinstance(given, str) and _DIGITS.fullmatch(given):
-            given = int(given)
+        if isinstance(given, str) and (digits := _DIGITS.fullmatch(given)):
+            given = int(digits.group(1))
         if not isinstance(given, int) or isinstance(given, bool) or given < 0:
             raise _invalid("header lark-deadline: must be Unix time in ms, a non-negative integer")
         bounds.append(min(given / 1000, first_seen + DAY_SECONDS))
     expiration = properties.expiration
-    if isinstance(expiration, str) and _DIGITS.fullmatch(expiration):
-        bounds.append(first_seen + min(int(expiration) / 1000, DAY_SECONDS))
+    if isinstance(expiration, str) and (digits := _DIGITS.fullmatch(expiration)):
+        bounds.append(first_seen + min(int(digits.group(1)) / 1000, DAY_SECONDS))
     return min(bounds) if bounds else first_seen + default
 
 
