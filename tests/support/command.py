@@ -1,0 +1,78 @@
+"""`lark-service …` as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.settings import SECRETS, Settings
+
+COMMAND = (sys.executable, "-c", "from cli.main import main; main()")
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, parsed."""
+        return json.loads(self.out)
+
+
+async def run(*words: str, folder: Path, stdin: str = "", **settings: str) -> Ran:
+    """Run a command in a folder, with these settings and no other."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *words,
+        env=plain_environment() | {"COLUMNS": "200"} | settings,
+        cwd=folder,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            out, err = await process.communicate(stdin.encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Ran(int(process.returncode or 0), out.decode(), err.decode())
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment of the tests without settings of the gateway."""
+    own = {*Settings.variables(), *(f"{name}_FILE" for name in SECRETS)}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in own and not name.startswith("POSTGRES_")
+    }
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The command lines of all processes that work in a folder or below it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            at = (entry / "cwd").readlink()
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            # Gone meanwhile, or of an account whose processes we did not start.
+            continue
+        if line and at.is_relative_to(folder):
+            found.append(line)
+    return found

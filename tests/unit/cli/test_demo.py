@@ -1,0 +1,36 @@
+"""What the demo concludes from what it saw."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.demo.children import clean_environment
+from cli.demo.stage import Check, percentile
+from cli.demo.story import Outcome
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 5), (99, 10), (100, 10), (1, 1)])
+def test_a_percentile_is_a_value_that_was_seen(percent: float, value: float) -> None:
+    assert percentile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], percent) == value
+
+
+def test_everything_must_hold_and_nothing_is_no_success() -> None:
+    held, failed = ("scene", Check("a", "a", held=True)), ("scene", Check("a", "b", held=False))
+
+    assert Outcome([held, held]).ok
+    assert not Outcome([held, failed]).ok
+    assert not Outcome([]).ok
+
+
+def test_its_gateway_knows_nothing_of_a_real_one() -> None:
+    shell = {
+        "PATH": "/bin",
+        "LARK_APP_SECRET": "real",
+        "LARK_APP_SECRET_FILE": "/run/secret",
+        "RABBITMQ_URL": "amqp://production/",
+        "POSTGRES_HOST": "production",
+        "LARK_SERVICE_LIMITS_FILE": "/etc/limits",
+        "API_TIMEOUT": "1",
+    }
+
+    assert clean_environment(shell) == {"PATH": "/bin"}
