@@ -1,5 +1,6 @@
 """Private servers: their data over crashes, and that nothing of them is left behind."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -15,7 +16,7 @@ import asyncpg
 import pytest
 import redis.asyncio as aioredis
 
-from sandbox.stack import NotOursError, Stack, StackError
+from sandbox.stack import NotOursError, ServerMissingError, Stack, StackError
 from sandbox.stack.processes import ProcessId
 
 _HOLD = """
@@ -221,6 +222,36 @@ def test_a_server_given_by_url_is_neither_started_nor_stopped(directory: Path) -
         assert [status.state for status in stack.status()] == ["given", "running", "given"]
         with pytest.raises(NotOursError, match="RABBITMQ_URL is set"):
             stack.rabbitmq.kill()
+
+
+def test_a_server_that_is_not_here_is_told_with_what_to_install(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without it no Erlang is found, which RabbitMQ needs.
+    monkeypatch.setenv("PATH", "")
+
+    advice = r"apt-get install rabbitmq-server.*RABBITMQ_URL"
+    with pytest.raises(ServerMissingError, match=advice), Stack(directory, given={}):
+        pass
+
+
+def test_postgres_runs_where_its_account_cannot_reach(directory: Path) -> None:
+    directory.parent.chmod(0o700)
+    stack = Stack(directory, given={})
+    stack.start("postgres")
+    data = asyncio.run(_data_directory(stack.database_url))
+    assert data.is_dir()
+
+    stack.stop()
+
+    assert not data.exists()
+
+
+async def _data_directory(url: str) -> Path:
+    connection = await asyncpg.connect(url)
+    path: str = await connection.fetchval("SHOW data_directory")
+    await connection.close()
+    return Path(path)
 
 
 def test_secrets_are_readable_by_their_owner_only(stack: Stack) -> None:
