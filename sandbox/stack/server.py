@@ -72,8 +72,10 @@ class Server(ABC):
         return self.process is not None
 
     def launch(self) -> None:
-        """Start the process without waiting for it; does nothing when it runs."""
-        if self.running:
+        """Start the process without waiting for it; one that runs is only resumed if paused."""
+        if process := self.process:
+            if process.paused:
+                self.resume()
             return
         # 711 lets the account of Postgres pass through to its data without listing the rest.
         self.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -159,7 +161,8 @@ class Server(ABC):
             "ports": self.ports,
             "processes": {
                 role: {"pid": process.pid, "started": process.started}
-                for role, process in self.processes.items()
+                # A copy, since another thread may restart another server meanwhile.
+                for role, process in tuple(self.processes.items())
             },
         }
 

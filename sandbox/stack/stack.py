@@ -124,7 +124,7 @@ class Stack:
         return name in self._given
 
     def start(self, *names: str) -> None:
-        """Start the named servers, or all, side by side; those that run are left alone."""
+        """Start the named servers, or all, side by side, and resume those that are paused."""
         wanted = [name for name in names or NAMES if name not in self._given]
         if not self._servers:
             self._take_over()

@@ -27,9 +27,6 @@ def started(stack: Stack, *names: str) -> Stack:
     """The stack with these servers serving; fails the test with what to do when one cannot."""
     try:
         stack.start(*names)
-        for status in stack.status():
-            if status.state == "paused":
-                getattr(stack, status.name).resume()
     except StackError as error:
         pytest.fail(str(error), pytrace=False)
     return stack
