@@ -19,11 +19,20 @@ from schemas.reply import ErrorType
 
 DAY_SECONDS = 86_400.0
 DEFAULT_DEADLINE_SECONDS = 60.0
-_LONG_NUMBER = re.compile(rb"\d{19}")
-_NUMBER = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?\d++)((?:\.\d++)?(?:[eE][+-]?\d++)?)', re.DOTALL)
-"""A string, skipped, or a number: its integer part and what follows it."""
-_DIGITS = re.compile(r"0*([0-9]{1,30})[0-9]*")
-"""A number of any length; its first digits are enough to know that it is far away."""
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_NEXT_LONG_INTEGER = re.compile(
+    rb"""
+    (?: [^"0-9]++
+      | [0-9]{1,18}+ (?![0-9.eE])
+      | "(?:[^"\\]++|\\.)*+"
+      | [0-9]++ (?: \.[0-9]++ (?:[eE][+-]?+[0-9]++)?+ | [eE][+-]?+[0-9]++ )
+    )*+
+    ([0-9]{19,}+)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""Over short integers, strings and other numbers to the next integer of 19 digits or more."""
+_DIGITS = re.compile(r"[0-9]+")
 
 
 class Poison(Exception):
@@ -119,13 +128,14 @@ def open_envelope(delivery: Delivery) -> Envelope:
     if "CC" in headers:
         raise Poison(DeadReason.FORBIDDEN, ErrorType.FORBIDDEN, "header CC: is not allowed")
     _check_form(properties)
+    id_given = names.HEADER_CALL_ID in headers or properties.message_id is not None
     given = headers.get(names.HEADER_CALL_ID, properties.message_id)
-    if given is not None and not (isinstance(given, str) and names.CALL_ID.fullmatch(given)):
+    if id_given and not (isinstance(given, str) and names.CALL_ID.fullmatch(given)):
         raise _invalid("call id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
     history = history_of(delivery)
     return Envelope(
         call_id=given or f"made-up-{uuid.uuid4().hex}",
-        id_given=given is not None and not history.made_up_id,
+        id_given=id_given and not history.made_up_id,
         deadline=_deadline(delivery, history.first_seen),
         history=history,
     )
@@ -199,8 +209,9 @@ def parse_call(body: bytes) -> Call:
         raise _malformed("body: is empty")
     if len(body) > names.MAX_BODY_BYTES:
         raise _malformed(f"body: is larger than {names.MAX_BODY_BYTES} bytes")
+    shortened = _without_long_integers(body) if _LONG_NUMBER.search(body) else None
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(body if shortened is None else shortened)
     except orjson.JSONDecodeError as error:
         raise _malformed(f"body: is not JSON: {error}"[:300]) from error
     # An upper bound of the depth: only a body with that many brackets is walked.
@@ -208,8 +219,8 @@ def parse_call(body: bytes) -> Call:
         raise _malformed(f"body: is nested deeper than {names.MAX_DEPTH} levels")
     if not isinstance(document, dict):
         raise _invalid("body: must be a JSON object")
-    if _LONG_NUMBER.search(body):
-        _check_integers(body)
+    if shortened is not None:
+        raise _invalid("body: holds an integer beyond 64 bits")
     try:
         call = Call.model_validate(document)
     except ValidationError as error:
@@ -235,11 +246,19 @@ def _too_deep(document: Any) -> bool:
     return True
 
 
-def _check_integers(body: bytes) -> None:
-    # The parser turns an integer beyond 64 bits into a float, silently.
-    for digits, rest in _NUMBER.findall(body):
-        if len(digits) >= 19 and not rest and not -(2**63) <= int(digits[:400]) < 2**64:
-            raise _invalid("body: holds an integer beyond 64 bits")
+def _without_long_integers(body: bytes) -> bytes | None:
+    """The body with 0 for every integer beyond 64 bits; None where there is none.
+
+    The parser turns such an integer into a float, silently, and refuses those of 309 digits.
+    """
+    parts, place, copied = [], 0, 0
+    while found := _NEXT_LONG_INTEGER.match(body, place):
+        start, place = found.span(1)
+        most = 2**63 if body[start - 1 : start] == b"-" else 2**64 - 1
+        if place - start > 20 or int(found[1]) > most:
+            parts += [body[copied:start], b"0"]
+            copied = place
+    return b"".join([*parts, body[copied:]]) if parts else None
 
 
 def _explained(error: ValidationError) -> str:

@@ -1,0 +1,142 @@
+"""The installed gateway as a process of its own, between private servers and a simulated Feishu."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sandbox.feishu import DEFAULT_APP_ID, DEFAULT_SECRET, Options, SandboxFeishu
+from schemas import names
+from tests.support.waiting import eventually
+
+COMMAND = "from cli.main import main; main()"
+READY_SECONDS = 20.0
+
+
+class Gateway:
+    """One `lark-service serve`; `folder` holds its log. It may be killed and started again."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.log = folder / "gateway.log"
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+        self.port = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id; fails where no process runs."""
+        assert self._process is not None
+        assert self._process.returncode is None, self.log.read_text(encoding="utf-8")
+        return self._process.pid
+
+    async def start(self, **settings: str) -> None:
+        """Start the process and wait until it carries out calls."""
+        with self.log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                COMMAND,
+                "serve",
+                env={**self._environment, **settings},
+                stdout=log,
+                stderr=log,
+            )
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Wait until /readyz says so."""
+        await eventually(self._has_port, within=READY_SECONDS)
+        async with aiohttp.ClientSession() as http, asyncio.timeout(READY_SECONDS):
+            while True:
+                assert self.pid
+                async with http.get(f"http://127.0.0.1:{self.port}/readyz") as response:
+                    if response.status == 200:
+                        return
+                await asyncio.sleep(0.02)
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        await self._end(signal.SIGKILL)
+
+    async def terminate(self) -> int:
+        """SIGTERM; returns the exit code once the process has drained."""
+        return await self._end(signal.SIGTERM)
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of one event so far."""
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        entries = [json.loads(line) for line in lines if line.startswith("{")]
+        return [entry for entry in entries if entry.get("event") == event]
+
+    def _has_port(self) -> bool:
+        assert self.pid
+        ready = self.events("health endpoint ready")
+        self.port = ready[0]["port"] if ready else 0
+        return bool(self.port)
+
+    async def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        return await self._process.wait()
+
+
+@pytest.fixture(scope="module")
+async def simulated() -> AsyncIterator[SandboxFeishu]:
+    """A simulated Feishu that has no limits of its own."""
+    server = SandboxFeishu(Options(limits=False, chat_limit=None))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway_environment(
+    simulated: SandboxFeishu, rabbitmq_url: str, redis_url: str, database_url: str
+) -> dict[str, str]:
+    """What a gateway of this test module has to be told."""
+    own = ("LARK_", "RABBITMQ_", "REDIS_", "DATABASE_", "POSTGRES_", "API_TIMEOUT", "LOG_LEVEL")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    return {
+        **inherited,
+        "LARK_APP_ID": DEFAULT_APP_ID,
+        "LARK_APP_SECRET": DEFAULT_SECRET,
+        "LARK_DOMAIN": simulated.url,
+        "RABBITMQ_URL": rabbitmq_url,
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": database_url,
+        "LARK_SERVICE_HEALTH_PORT": "0",
+    }
+
+
+@pytest.fixture(scope="module")
+async def gateway(
+    gateway_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gateway]:
+    """A gateway that serves this test module."""
+    process = Gateway(tmp_path_factory.mktemp("gateway"), gateway_environment)
+    try:
+        await process.start()
+        yield process
+    finally:
+        await process.kill()
+
+
+def api_requests(simulated: SandboxFeishu, since: int = 0) -> list[dict[str, Any]]:
+    """What arrived at the simulated Feishu after this request, without requests for tokens."""
+    entries = simulated.world.ledger.entries(since)
+    return [entry for entry in entries if "/auth/v3/" not in entry["path"]]
+
+
+def call_queues() -> list[str]:
+    """The queues of the default app's calls."""
+    return [names.calls_queue("default", lane) for lane in names.LANES]

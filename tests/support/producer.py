@@ -1,0 +1,232 @@
+"""A producer that speaks plain AMQP, and what it can see of replies and dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import struct
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import aiormq
+import pytest
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
+from pamqp import commands as spec
+from pamqp import encode
+
+from schemas import names
+from tests.support.gateway import Gateway
+from tests.support.waiting import eventually
+
+ROUTING_KEY = "default.interactive"
+
+
+class Exactly(spec.Basic.Properties):
+    """Properties that go onto the wire as given: empty ones too, bytes as they are, no made-up id.
+
+    `type` is the AMQP name of the message's type. Bytes as `headers` are a whole encoded table.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__()
+        if "type" in given:
+            given["message_type"] = given.pop("type")
+        self.given = {"delivery_mode": 2} | given
+
+    def marshal(self) -> bytes:
+        flags, parts = 0, []
+        for name in spec.Basic.Properties.__slots__:
+            if (value := self.given.get(name)) is not None:
+                flags |= self.flags[name]
+                parts.append(_written(value, self.amqp_type(name)))
+        return struct.pack(">H", flags) + b"".join(parts)
+
+
+def _written(value: Any, type_: str) -> bytes:
+    if isinstance(value, bytes):
+        length = ">I" if type_ == "table" else ">B"
+        return struct.pack(length, len(value)) + value
+    if type_ == "timestamp" and isinstance(value, int):
+        return struct.pack(">Q", value)
+    return encode.by_type(value, type_)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as it was delivered; `at` is monotonic time."""
+
+    body: bytes
+    properties: spec.Basic.Properties
+    routing_key: str
+    exchange: str
+    at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, message: DeliveredMessage) -> Message:
+        """Take what matters from a delivery."""
+        return cls(
+            message.body,
+            message.header.properties,
+            message.routing_key or "",
+            message.exchange or "",
+        )
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The headers, never None."""
+        return dict(self.properties.headers or {})
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error of a reply; fails where there is none."""
+        error = self.json["error"]
+        assert isinstance(error, dict), self.json
+        return error
+
+    @property
+    def dead_error(self) -> dict[str, Any]:
+        """The error of a dead letter."""
+        return dict(json.loads(self.headers[names.HEADER_DEAD_ERROR]))
+
+
+class Producer:
+    """Publishes calls, and keeps every reply and every dead letter."""
+
+    def __init__(self, connection: aiormq.abc.AbstractConnection, channel: Channel) -> None:
+        self._connection = connection
+        self._channel = channel
+        self.replies: list[Message] = []
+        self.letters: list[Message] = []
+
+    @classmethod
+    async def open(cls, url: str) -> Producer:
+        """Connect; the gateway's objects must be there."""
+        connection = await aiormq.connect(url)
+        channel = cast(Channel, await connection.channel())
+        self = cls(connection, channel)
+        await channel.basic_consume(names.DIRECT_REPLY_TO, self._take_reply, no_ack=True)
+        copies = await connection.channel()
+        queue = (await copies.queue_declare(exclusive=True)).queue or ""
+        await copies.queue_bind(queue, names.DEAD_LETTER_EXCHANGE)
+        await copies.basic_consume(queue, self._take_letter, no_ack=True)
+        return self
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._connection.close()
+
+    async def reply_queue(self, name: str) -> str:
+        """Declare a reply queue of this name; what arrives there is kept like other replies."""
+        channel = await self._connection.channel()
+        await channel.queue_declare(name, exclusive=True)
+        await channel.basic_consume(name, self._take_reply, no_ack=True)
+        return name
+
+    @asynccontextmanager
+    async def watched(self, queue: str) -> AsyncIterator[list[Message]]:
+        """What arrives in a queue of this name, which is made unless it is another's.
+
+        Nothing is taken from a queue of the gateway or of RabbitMQ: it is left to its consumer.
+        """
+        arrived: list[Message] = []
+        others = ("lark.calls.", "lark.dead", "lark.unrouted", "amq.")
+        if queue.isascii() and not queue.startswith(others):
+            channel = await self._connection.channel()
+
+            async def take(message: DeliveredMessage) -> None:
+                arrived.append(Message.of(message))
+
+            await channel.queue_declare(queue, exclusive=True)
+            await channel.basic_consume(queue, take, no_ack=True)
+            yield arrived
+            await channel.queue_delete(queue)
+            await channel.close()
+        else:
+            yield arrived
+
+    async def send(
+        self,
+        body: Any,
+        *,
+        routing_key: str = ROUTING_KEY,
+        exchange: str = names.CALLS_EXCHANGE,
+        **properties: Any,
+    ) -> None:
+        """Publish and wait for the confirm; bytes are sent as they are, all else as JSON."""
+        await self._channel.basic_publish(
+            body if isinstance(body, bytes) else json.dumps(body).encode(),
+            exchange=exchange,
+            routing_key=routing_key,
+            properties=Exactly(**properties),
+        )
+
+    async def call(self, body: Any, *, within: float = 10, **properties: Any) -> Message:
+        """Publish and return the reply."""
+        properties = {
+            "reply_to": names.DIRECT_REPLY_TO,
+            "correlation_id": secrets.token_hex(8),
+            "message_id": f"call-{secrets.token_hex(8)}",
+        } | properties
+        await self.send(body, **properties)
+        return await self.reply_of(properties["correlation_id"], within=within)
+
+    async def reply_of(self, correlation_id: str, *, within: float = 10) -> Message:
+        """Wait for the first reply with this correlation id."""
+        return await _first(self.replies, _correlated(correlation_id), within)
+
+    async def letter_of(self, correlation_id: str, *, within: float = 10) -> Message:
+        """Wait for the gateway's first dead letter with this correlation id."""
+        return await _first(self.letters, _correlated(correlation_id), within)
+
+    async def _take_reply(self, message: DeliveredMessage) -> None:
+        self.replies.append(Message.of(message))
+
+    async def _take_letter(self, message: DeliveredMessage) -> None:
+        # What the broker dead-letters comes by here too; it is no dead letter of the contract yet.
+        if names.HEADER_DEAD_REASON in (message.header.properties.headers or {}):
+            self.letters.append(Message.of(message))
+
+
+def _correlated(correlation_id: str) -> Callable[[Message], bool]:
+    return lambda message: message.properties.correlation_id == correlation_id
+
+
+async def _first(
+    messages: list[Message], wanted: Callable[[Message], bool], within: float
+) -> Message:
+    await eventually(lambda: any(map(wanted, messages)), within=within)
+    return next(filter(wanted, messages))
+
+
+@pytest.fixture(scope="module")
+async def producer(gateway: Gateway, rabbitmq_url: str) -> AsyncIterator[Producer]:
+    """A producer of calls for this test module's gateway, the token fetched."""
+    assert gateway.pid
+    client = await Producer.open(rabbitmq_url)
+    assert (await client.call(GOOD_CALL)).json["ok"]
+    yield client
+    await client.close()
+
+
+GOOD_CALL: Mapping[str, Any] = {
+    "method": "GET",
+    "path": "/open-apis/contact/v3/users/:user_id",
+    "path_params": {"user_id": "ou_good"},
+}
+
+
+async def unanswered(producer: Producer, correlation_id: str, seconds: float = 0.1) -> bool:
+    """Whether no reply with this correlation id is there, nor comes within so many seconds."""
+    async with asyncio.timeout(seconds + 1):
+        await asyncio.sleep(seconds)
+    return not any(map(_correlated(correlation_id), producer.replies))
