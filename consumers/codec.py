@@ -32,7 +32,8 @@ _NEXT_LONG_INTEGER = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 """Over short integers, strings and other numbers to the next integer of 19 digits or more."""
-_DIGITS = re.compile(r"[0-9]+")
+_DIGITS = re.compile(r"0*([0-9]{1,30})[0-9]*")
+"""A number of any length; its first digits are enough to know that it is far away."""
 
 
 class Poison(Exception):
