@@ -17,6 +17,8 @@ from aiormq import Channel
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
+from gateway.errors import ConfigError
+
 from .wire import carry_any_message
 
 HEARTBEAT_SECONDS = 10
@@ -28,6 +30,12 @@ TRANSPORT_ERRORS = (AMQPError, OSError, RuntimeError, TimeoutError, asyncio.Inva
 """What aio-pika and aiormq raise when a connection or a channel is gone, races included."""
 
 log = structlog.get_logger()
+
+
+def told_to_stop() -> bool:
+    """Whether a CancelledError is meant for this task: a dying channel cancels its waiters too."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def open_connection(url: str, role: str) -> AbstractConnection:
@@ -74,7 +82,7 @@ class Link:
     async def run(
         self, set_up: Callable[[AbstractConnection], Awaitable[None]], tear_down: Callable[[], None]
     ) -> None:
-        """Run until cancelled. *set_up* may raise TRANSPORT_ERRORS; other errors end the loop."""
+        """Run until cancelled, or until *set_up* raises ConfigError; all else is tried again."""
         pause = FIRST_PAUSE
         while True:
             connection: AbstractConnection | None = None
@@ -86,7 +94,13 @@ class Link:
                 pause = FIRST_PAUSE
                 await self._lost.wait()
                 log.warning("connection to RabbitMQ lost", connection=self._role)
-            except TRANSPORT_ERRORS as error:
+            except ConfigError:
+                raise
+            except asyncio.CancelledError:
+                if told_to_stop():
+                    raise
+                log.warning("connection to RabbitMQ lost", connection=self._role)
+            except Exception as error:  # noqa: BLE001  aiormq raises bare Exceptions too
                 log.warning("cannot use RabbitMQ", connection=self._role, error=_described(error))
             finally:
                 if connection is not None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from pamqp import commands as spec
 
 from gateway.metrics import Metrics
 
+from .acks import Acks
 from .codec import Delivery
 from .connection import TRANSPORT_ERRORS, Link, open_channel
 from .topology import Topology
@@ -72,6 +74,8 @@ class Intake:
         for queue in () if self._draining else self._queues:
             channel = await open_channel(connection, confirms=False)
             channel.on_consumer_cancel_callbacks.add(self._cancelled)
+            # A channel may die alone, by the broker's consumer timeout: its queue would be deaf.
+            channel.closing.add_done_callback(partial(self._channel_closed, channel))
             await channel.basic_qos(prefetch_count=self._prefetch)
             consumed = await channel.basic_consume(queue, self._taker(channel, queue))
             consumers.append((channel, consumed.consumer_tag or ""))
@@ -84,6 +88,10 @@ class Intake:
     def _cancelled(self, frame: spec.Basic.Cancel) -> None:
         log.warning("RabbitMQ cancelled a consumer", consumer_tag=frame.consumer_tag)
         self._link.drop()
+
+    def _channel_closed(self, channel: Channel, _: object) -> None:
+        if any(channel is consuming for consuming, _ in self._consumers):
+            self._link.drop()
 
     def _taker(self, channel: Channel, queue: str) -> Callback:
         async def take(message: DeliveredMessage) -> None:
@@ -112,7 +120,7 @@ class Intake:
             try:
                 async with asyncio.timeout(2):
                     await channel.basic_cancel(tag)
-            except TRANSPORT_ERRORS:
+            except Exception:  # noqa: BLE001  then the broker has cancelled it already
                 log.debug("channel lost before the cancel")
 
     async def finish(self, timeout: float) -> int:

@@ -16,7 +16,7 @@ from pamqp import commands as spec
 
 from gateway.metrics import Metrics
 
-from .connection import TRANSPORT_ERRORS, Link, open_channel
+from .connection import Link, open_channel, told_to_stop
 
 CHANNELS = 8
 """Publishes on one channel are written one after the other; several channels share the waiting."""
@@ -109,12 +109,10 @@ class Publisher:
         except DeliveryError:
             outcome = Published.NACKED
         except asyncio.CancelledError:
-            # A dying channel cancels its waiters too; only our own cancellation is passed on.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if told_to_stop():
                 raise
             self._abandon(channel)
-        except TRANSPORT_ERRORS:
+        except Exception:  # noqa: BLE001  at a clean end of stream aiormq raises a bare Exception
             self._abandon(channel)
         self._metrics[outcome].inc()
         return outcome
@@ -142,7 +140,7 @@ class Publisher:
                     fresh = await open_channel(connection, confirms=True)
                     if connection is self._connection:
                         self._channels.append(fresh)
-        except TRANSPORT_ERRORS:
+        except Exception:  # noqa: BLE001  whatever it is, the connection is of no use
             if connection is self._connection:
                 self._connected.clear()
                 self._link.drop()
