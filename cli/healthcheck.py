@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -15,7 +14,6 @@ from gateway.settings import load_settings
 from .exits import FAILED
 
 SECONDS = 4.0
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  a process listens there
 
 
 def healthcheck_command(
@@ -32,14 +30,14 @@ def healthcheck_command(
         _fail(str(error))
     if settings.health_port == 0:
         _fail("LARK_SERVICE_HEALTH_PORT is 0, any free port: give the process a port to ask at.")
-    host = _ANY.get(settings.health_host, settings.health_host)
+    host = settings.health_host
     connection = http.client.HTTPConnection(host, settings.health_port, timeout=SECONDS)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
         text = answer.read(4096).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        reason = getattr(error, "strerror", None) or error
         _fail(f"Nobody answers at {host}:{settings.health_port}{path}: {reason}")
     finally:
         connection.close()

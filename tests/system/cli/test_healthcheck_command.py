@@ -18,7 +18,7 @@ async def check(folder: Path, port: int, *words: str, host: str = "127.0.0.1") -
 
 
 async def test_a_gateway_that_serves_is_alive_and_ready(gateway: Gateway, tmp_path: Path) -> None:
-    # 0.0.0.0 is where a container's gateway listens; it is no address to ask at.
+    # 0.0.0.0 is where a container's gateway listens.
     alive = await check(tmp_path, gateway.port, host="0.0.0.0")
     ready = await check(tmp_path, gateway.port, "--ready")
 

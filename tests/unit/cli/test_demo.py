@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from cli.demo.children import clean_environment
-from cli.demo.stage import Check, percentile
+from cli.demo.stage import Check, Ended, calls_of, percentile
 from cli.demo.story import Outcome
 
 
@@ -20,6 +22,25 @@ def test_everything_must_hold_and_nothing_is_no_success() -> None:
     assert Outcome([held, held]).ok
     assert not Outcome([held, failed]).ok
     assert not Outcome([]).ok
+
+
+async def test_no_call_outlives_the_scene_that_made_it() -> None:
+    async def never() -> Ended:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    made: list[asyncio.Task[Ended]] = []
+
+    async def broken_scene() -> None:
+        async with calls_of() as calls:
+            calls.append(asyncio.create_task(never()))
+            made.extend(calls)
+            await asyncio.sleep(0)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await broken_scene()
+    assert made[0].cancelled()
 
 
 def test_its_gateway_knows_nothing_of_a_real_one() -> None:
