@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,6 @@ class Children:
         self.gateways: list[Gateway] = []
 
     def __enter__(self) -> Self:
-        self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         # The settings of this directory and this shell are those of somebody's gateway.
         self._sandbox = self._start(
             "sandbox", {}, "sandbox", "--port", "0", "--latency", "20", "--json"
@@ -102,6 +102,8 @@ class Children:
         """Delete what the processes wrote; for a run in which nothing went wrong."""
         for log in self._directory.glob("*.log"):
             log.unlink()
+        with suppress(OSError):
+            self._directory.rmdir()
 
     def _log(self, name: str) -> Path:
         return self._directory / f"{name}.log"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from cli.exits import FAILED, CommandFailed
+from cli.exits import FAILED, USAGE, CommandFailed
 from sandbox.stack import Stack, StackError
 
 from .children import Children
@@ -27,6 +26,7 @@ from .given import refuse_foreign_calls
 from .story import Outcome, tell
 
 INTERRUPTED = 130
+_BESIDE = Path(".local/demo")
 _NEXT = """
 Where to go next
     README.md, "Call it": the same call in Python, Node and raw AMQP
@@ -48,7 +48,7 @@ def demo_command(
     began = time.monotonic()
     try:
         with _stoppable():
-            outcome = _run(console, directory or _default_directory(), processes)
+            outcome = _run(console, _made(directory), processes)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted; everything that was started is stopped.\n")
         raise typer.Exit(INTERRUPTED) from None
@@ -95,11 +95,17 @@ def _run(console: Console, directory: Path, processes: int) -> Outcome:
     return outcome
 
 
-def _default_directory() -> Path:
-    here = Path(".local/demo")
-    if os.access(".", os.W_OK):
-        return here
-    return Path(tempfile.mkdtemp(prefix="lark-service-demo-"))
+def _made(directory: Path | None) -> Path:
+    """The directory, made; by default one beside the project, else where temporary files go."""
+    try:
+        made = directory or _BESIDE
+        # Others may pass through to the data of Postgres, but not list what is beside it.
+        made.mkdir(mode=0o711, parents=True, exist_ok=True)
+    except OSError as error:
+        if directory is None:
+            return Path(tempfile.mkdtemp(prefix="lark-service-demo-"))
+        raise CommandFailed(USAGE, f"Cannot make {directory}: {error.strerror}") from error
+    return made
 
 
 @contextmanager
