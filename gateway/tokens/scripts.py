@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-# A script, and not a transaction, since a full Redis refuses to open one of those.
+# A script, and not a transaction, since a full Redis refuses to open one of those. Keys of another
+# type are answered by an error in their place.
 LOOK = """
 local time = redis.call('TIME')
-local fields = redis.pcall('HMGET', KEYS[1], 'issued', 'expires', 'sealed')
-if fields.err then fields = {} end
-local failure = redis.pcall('GET', KEYS[2])
-if type(failure) ~= 'string' then failure = false end
-return {time[1] * 1000 + math.floor(time[2] / 1000), fields, failure,
-    redis.call('PTTL', KEYS[2])}
+return {
+    time[1] * 1000 + math.floor(time[2] / 1000),
+    redis.pcall('HMGET', KEYS[1], 'issued', 'expires', 'sealed'),
+    redis.pcall('GET', KEYS[2]),
+    redis.call('PTTL', KEYS[2])
+}
 """
 # A value that says it comes from the future is damaged, and must not keep newer ones out.
 PUT = """

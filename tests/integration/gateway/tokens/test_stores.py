@@ -166,7 +166,7 @@ async def test_garbage_in_redis_counts_as_missing_and_is_overwritten(
         await spoil(redis, f"lark:token:{{{feishu.credential.key.hex()}}}")
     assert (await process.redis.look(feishu.credential)).token is None
     started = time.monotonic()
-    token = await process.pool.get(feishu.app)
+    token = await process.pool.get(feishu.app, timeout=5)
     assert time.monotonic() - started < 1
     assert feishu.accepts(token.value)
     assert (await process.redis.look(feishu.credential)).token == token
