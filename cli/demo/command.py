@@ -127,8 +127,7 @@ def _summarize(console: Console, outcome: Outcome, seconds: float) -> None:
         table.add_row(Text("-", "yellow"), Text("skipped"), Text(skipped))
     console.print(table)
     held = sum(check.held for _, check in outcome.checks)
-    told = "all held" if outcome.ok else f"{held} of {len(outcome.checks)} held"
-    console.print(Text(f"{len(outcome.checks)} checks, {told}, {seconds:.0f} s.", "bold"))
+    console.print(Text(f"{held} of {len(outcome.checks)} checks held, {seconds:.0f} s.", "bold"))
     if outcome.ok:
         console.print(Text(_NEXT.rstrip()), soft_wrap=True)
 

@@ -63,11 +63,11 @@ async def tell(console: Console, children: Children, servers: Mapping[str, str])
         )
         for number, (title, play) in enumerate(SCENES, start=1):
             console.print(Text(f"\n{number}  {title}", "bold"))
-            outcome.checks += [(title, check) for check in await _played(play, stage)]
+            outcome.checks += [(title, check) for check in await _played(title, play, stage)]
     return outcome
 
 
-async def _played(play: Play, stage: Stage) -> list[Check]:
+async def _played(title: str, play: Play, stage: Stage) -> list[Check]:
     try:
         return await play(stage)
     except* (CommandFailed, GatewayError, aiohttp.ClientError) as group:
@@ -76,4 +76,4 @@ async def _played(play: Play, stage: Stage) -> list[Check]:
             error = error.exceptions[0]
         told = str(error)
     stage.say(f"It broke off: {told}")
-    return [Check("the scene comes to its end", told, held=False)]
+    return [Check(f"it comes to its end: {title}", told, held=False)]
