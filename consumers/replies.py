@@ -75,10 +75,11 @@ def reply_body(
 
 def _response(answer: Answer) -> dict[str, Any]:
     response: dict[str, Any] = {"status": answer.status, "headers": dict(answer.headers)}
-    if answer.is_json:
+    if answer.is_json and answer.body is not None:
         response["body"] = orjson.Fragment(answer.body)
-    else:
-        response["body"] = None
+        return response
+    response["body"] = None
+    if answer.body is not None:
         response["body_base64"] = b64encode(answer.body).decode()
         response["content_type"] = answer.content_type
     return response

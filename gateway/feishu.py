@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +36,20 @@ PASSED_ON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Feishu said. `document` is the parsed body where it is JSON; `seconds` is how long."""
+    """What Feishu said. `document` is the parsed body where it is JSON; `seconds` is how long.
+
+    `flaw` says why the answer cannot be used, where it cannot; `body` is None where it was too
+    large to be read.
+    """
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | None
     content_type: str
     is_json: bool
     document: Any
     seconds: float
+    flaw: str | None = None
 
     @property
     def code(self) -> int | None:
@@ -66,6 +71,8 @@ class Answer:
     @property
     def ok(self) -> bool:
         """Whether this is a success: code 0, or a 2xx that is no envelope."""
+        if self.flaw is not None:
+            return False
         if self.code is not None:
             return self.code == 0
         return 200 <= self.status < 300
@@ -79,6 +86,7 @@ class Feishu:
 
     async def send(self, request: Request, token: str | None, timeout: float) -> Answer:
         """Send once, within *timeout* seconds; raise AttemptFailed or Refused (bad_response)."""
+        payload = request.payload()
         headers = dict(request.headers)
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -87,13 +95,13 @@ class Feishu:
             async with self._session.request(
                 request.method,
                 request.url,
-                data=request.payload(),
+                data=payload,
                 headers=headers,
+                # A request without a body has no type; aiohttp would make one up.
+                skip_auto_headers=("Content-Type",) if payload is None else (),
                 allow_redirects=False,
                 timeout=ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout)),
             ) as response:
-                if 300 <= response.status < 400:
-                    raise _bad(f"Feishu answered with a redirect ({response.status})")
                 body = await _read(response)
                 return _answer(response, body, time.monotonic() - started)
 
@@ -115,33 +123,49 @@ async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_RESPONSE_BYTES:
             response.close()
-            raise _bad(f"Feishu's answer is larger than {MAX_RESPONSE_BYTES} bytes")
+            return None
     return bytes(body)
 
 
-def _answer(response: aiohttp.ClientResponse, body: bytes, seconds: float) -> Answer:
-    content_type = response.headers.get("Content-Type", "")
+def _answer(response: aiohttp.ClientResponse, body: bytes | None, seconds: float) -> Answer:
+    content_type = _printable(response.headers.get("Content-Type", ""))
     headers = {
-        name.lower(): value for name, value in response.headers.items() if name.lower() in PASSED_ON
+        name.lower(): _printable(value)
+        for name, value in response.headers.items()
+        if name.lower() in PASSED_ON
     }
-    document: Any = None
-    is_json = "json" in content_type.lower()
-    if is_json:
-        try:
+    is_json, document = False, None
+    if body is not None and "json" in content_type.lower():
+        with suppress(orjson.JSONDecodeError):
             document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            if response.status < 400:
-                raise _bad("Feishu's answer is announced as JSON and is none") from error
-            is_json = False
+            is_json = True
+    flaw = _flaw(response.status, body, content_type, is_json, document)
+    return Answer(response.status, headers, body, content_type, is_json, document, seconds, flaw)
+
+
+def _printable(value: str) -> str:
+    # aiohttp smuggles bytes that are no UTF-8 through as lone surrogates, which no JSON can hold.
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _flaw(
+    status: int, body: bytes | None, content_type: str, is_json: bool, document: Any
+) -> str | None:
+    if 300 <= status < 400:
+        return f"Feishu answered with a redirect ({status})"
+    if body is None:
+        return f"Feishu's answer is larger than {MAX_RESPONSE_BYTES} bytes"
+    if "json" in content_type.lower() and not is_json and status < 400:
+        return "Feishu's answer is announced as JSON and is none"
     if isinstance(document, dict) and not isinstance(document.get("code", 0), int):
-        raise _bad("the code in Feishu's answer is not an integer")
-    return Answer(response.status, headers, body, content_type, is_json, document, seconds)
+        return "the code in Feishu's answer is not an integer"
+    return None
 
 
 def _bad(message: str) -> GatewayError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from schemas.reply import ErrorType
 from .errors import Refused
 
 _JSON = "application/json; charset=utf-8"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,10 @@ class Request:
         """The body for one attempt."""
         if not self.multipart:
             return self.content
-        data = FormData(default_to_multipart=True)
+        # Names go as UTF-8: Feishu would take a quoted name for the name itself.
+        data = FormData(quote_fields=False, default_to_multipart=True)
         for name, value in self.form.items():
-            data.add_field(name, value)
+            data.add_field(_CONTROL.sub(_percent, name), value)
         for part in self.files:
             data.add_field(
                 part.field, part.content(), filename=part.filename, content_type=part.content_type
@@ -75,6 +78,10 @@ def build_request(domain: str, call: Call, query: Query, body: Any) -> Request:
         headers["Content-Type"] = _JSON
         content = orjson.dumps(body)
     return Request(call.method, url, headers, content=content)
+
+
+def _percent(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]):02X}"
 
 
 def _query_string(query: Query) -> str:

@@ -40,6 +40,10 @@ def judge(answer: Answer, policy: RetryPolicy) -> GatewayError | None:
     """Say how an answer ends the try: None for a success, else what must be done about it."""
     if answer.ok:
         return None
+    if answer.flaw is not None:
+        return Refused(
+            ErrorType.BAD_RESPONSE, answer.flaw, outcome=Outcome.UNKNOWN, log_id=answer.log_id
+        )
     code = answer.code
     if code is None:
         return _without_envelope(answer, policy)
