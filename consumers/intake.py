@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from gateway.metrics import Metrics
 
 from .acks import Acks
 from .codec import Delivery
-from .connection import TRANSPORT_ERRORS, Link, open_channel
+from .connection import Link, open_channel
 from .topology import Topology
 
 log = structlog.get_logger()
@@ -27,6 +28,15 @@ log = structlog.get_logger()
 Callback = Callable[[DeliveredMessage], Coroutine[Any, Any, None]]
 Handler = Callable[[Delivery], Awaitable[bool]]
 """Carries a delivery to its end. True: ack it; False: give it back to its queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Consumer:
+    """One queue that is being consumed."""
+
+    channel: Channel
+    tag: str
+    acks: Acks
 
 
 class Intake:
@@ -48,7 +58,7 @@ class Intake:
         self._queues = queues
         self._handler = handler
         self._prefetch = prefetch
-        self._consumers: list[tuple[Channel, str]] = []
+        self._consumers: list[_Consumer] = []
         self._running: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -70,19 +80,22 @@ class Intake:
         declaring = await open_channel(connection, confirms=False)
         await self._topology.declare(declaring)
         await declaring.close()
-        consumers: list[tuple[Channel, str]] = []
+        consumers: list[_Consumer] = []
         for queue in () if self._draining else self._queues:
             channel = await open_channel(connection, confirms=False)
             channel.on_consumer_cancel_callbacks.add(self._cancelled)
             # A channel may die alone, by the broker's consumer timeout: its queue would be deaf.
             channel.closing.add_done_callback(partial(self._channel_closed, channel))
             await channel.basic_qos(prefetch_count=self._prefetch)
-            consumed = await channel.basic_consume(queue, self._taker(channel, queue))
-            consumers.append((channel, consumed.consumer_tag or ""))
+            acks = Acks(channel, prefetch=self._prefetch)
+            consumed = await channel.basic_consume(queue, self._taker(queue, acks))
+            consumers.append(_Consumer(channel, consumed.consumer_tag or "", acks))
         self._consumers = consumers
         log.info("consuming", queues=list(self._queues))
 
     def _tear_down(self) -> None:
+        for consumer in self._consumers:
+            consumer.acks.close()
         self._consumers = []
 
     def _cancelled(self, frame: spec.Basic.Cancel) -> None:
@@ -90,36 +103,28 @@ class Intake:
         self._link.drop()
 
     def _channel_closed(self, channel: Channel, _: object) -> None:
-        if any(channel is consuming for consuming, _ in self._consumers):
+        if any(consumer.channel is channel for consumer in self._consumers):
             self._link.drop()
 
-    def _taker(self, channel: Channel, queue: str) -> Callback:
+    def _taker(self, queue: str, acks: Acks) -> Callback:
         async def take(message: DeliveredMessage) -> None:
-            task = asyncio.get_running_loop().create_task(self._settle(message, channel, queue))
+            task = asyncio.get_running_loop().create_task(self._settle(message, queue, acks))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
         return take
 
-    async def _settle(self, message: DeliveredMessage, channel: Channel, queue: str) -> None:
-        tag = message.delivery_tag or 0
+    async def _settle(self, message: DeliveredMessage, queue: str, acks: Acks) -> None:
         done = await self._handler(_delivery(message, queue))
-        try:
-            if done:
-                await channel.basic_ack(tag, wait=False)
-            else:
-                await channel.basic_nack(tag, requeue=True, wait=False)
-        except TRANSPORT_ERRORS:
-            # The broker has taken the delivery back together with the channel.
-            log.debug("channel lost before the ack", queue=queue)
+        (acks.ack if done else acks.give_back)(message.delivery_tag or 0)
 
     async def stop(self) -> None:
         """Take nothing more off the queues."""
         self._draining = True
-        for channel, tag in self._consumers:
+        for consumer in self._consumers:
             try:
                 async with asyncio.timeout(2):
-                    await channel.basic_cancel(tag)
+                    await consumer.channel.basic_cancel(consumer.tag)
             except Exception:  # noqa: BLE001  then the broker has cancelled it already
                 log.debug("channel lost before the cancel")
 
@@ -135,6 +140,8 @@ class Intake:
         left_over = len(self._running)
         for task in self._running:
             task.cancel()
+        for consumer in self._consumers:
+            await consumer.acks.flush(timeout=2)
         return left_over
 
 
