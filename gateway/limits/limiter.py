@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import random
 import secrets
 import time
 from collections.abc import Callable
 from typing import Literal
 
-import structlog
 from redis.asyncio import Redis
 
 from gateway.metrics import Metrics
@@ -20,12 +16,9 @@ from .grant import Grant, Reason
 from .ledger import Ledger
 from .ledgers import Ledgers
 from .local import LocalShare
+from .membership import Membership
 from .standing import Standing
 from .store import OTHER_EPOCH, PAUSED, Answer, LimitStore, StoreAwayError
-
-log = structlog.get_logger(__name__)
-
-_LIFETIME_SECONDS = 10.0
 
 
 class Limiter:
@@ -48,16 +41,18 @@ class Limiter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = LimitStore(redis, prefix=prefix, timeout=timeout)
-        self._metrics = metrics
-        self._id = secrets.token_hex(8)
-        rank = secrets.randbelow(assumed_processes)
-        self._standing = Standing(assumed=assumed_processes, rank=rank, settle=settle_seconds)
         self._ledgers = Ledgers(self._store, clock)
         self._local = LocalShare()
+        rank = secrets.randbelow(assumed_processes)
+        self._standing = Standing(assumed=assumed_processes, rank=rank, settle=settle_seconds)
+        self._membership = Membership(
+            *(self._store, self._ledgers, self._standing, metrics),
+            beat_seconds=beat_seconds,
+            clock=clock,
+        )
+        self._metrics = metrics
         self._beat_seconds = beat_seconds
         self._clock = clock
-        self._beating = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def mode(self) -> Literal["redis", "local"]:
@@ -70,19 +65,16 @@ class Limiter:
         return self._standing.place.live
 
     async def start(self) -> None:
-        """Make this process known and keep it so until `close`."""
-        await self.beat()
-        self._task = asyncio.create_task(self._keep_beating(), name="limiter-beat")
+        """Make this process known to the others until `close`; Redis may be away."""
+        await self._membership.start()
 
     async def close(self) -> None:
-        """Stop the beat and leave, so that the others' shares grow at once."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        if not self._standing.is_away:
-            with contextlib.suppress(StoreAwayError):
-                await self._store.beat(self._id, lifetime=_LIFETIME_SECONDS, leaves=True)
+        """Leave the others, so that their shares grow."""
+        await self._membership.close()
+
+    async def beat(self) -> None:
+        """Do now what `start` has done every `beat_seconds`."""
+        await self._membership.beat()
 
     async def acquire(self, bucket: Bucket, want: int) -> Grant:
         """Take up to `want` permits, at least 1; what is granted counts as used from now on."""
@@ -91,7 +83,7 @@ class Limiter:
             now = self._clock()
             if ledger.paused_until > now:
                 return Grant(0, ledger.paused_until - now, "paused")
-            await self._find_store(now)
+            await self._membership.find_store()
             if self._standing.is_away or self._standing.is_lost(now):
                 return await self._take_local(bucket, want, ledger)
             if rest := self._standing.settles_in(self._clock()):
@@ -109,46 +101,7 @@ class Limiter:
             try:
                 await self._ledgers.tell(self._standing.epoch)
             except StoreAwayError as error:
-                self._leave(error)
-
-    async def beat(self) -> None:
-        """Be counted, learn the epoch, tell what is owed; so a store that was away is found."""
-        async with self._beating:
-            try:
-                epoch = await self._beat_once()
-                if self._standing.is_doubtful:
-                    epoch = await self._beat_once()
-                await self._ledgers.tell(epoch)
-            except StoreAwayError as error:
-                self._leave(error)
-                return
-            if self._standing.is_away:
-                self._standing.back()
-                self._local.clear()
-                self._metrics.limit_degraded.set(0)
-                log.info("limiter_store_back")
-            self._ledgers.sweep()
-
-    async def _beat_once(self) -> int:
-        standing, sent = self._standing, self._clock()
-        ends = standing.epoch_to_end(sent)
-        beat = await self._store.beat(self._id, lifetime=_LIFETIME_SECONDS, ends=ends)
-        now = self._clock()
-        standing.hear(sent, now, beat.now)
-        standing.count(beat.live, beat.rank)
-        await self._adopt(beat.epoch, beat.now, now)
-        return beat.epoch
-
-    async def _keep_beating(self) -> None:
-        while True:
-            await asyncio.sleep(self._beat_seconds * random.uniform(0.9, 1.1))  # noqa: S311
-            await self.beat()
-
-    async def _find_store(self, now: float) -> None:
-        standing = self._standing
-        overdue = standing.is_away and now >= standing.probe_at and not self._beating.locked()
-        if overdue or (standing.epoch is None and not standing.is_away):
-            await self.beat()
+                self._membership.leave(error)
 
     async def _take_shared(self, bucket: Bucket, want: int, ledger: Ledger) -> Grant | None:
         """Ask the store; none when its answer does not count, because the epoch is another."""
@@ -160,14 +113,16 @@ class Limiter:
             now = self._clock()
             self._standing.hear(sent, now, answer.now)
             if answer.reason == OTHER_EPOCH:
-                await self._adopt(answer.epoch, answer.now, now)
+                await self._membership.adopt(answer.epoch, answer.now)
                 return None
         except StoreAwayError as error:
-            self._leave(error)
+            self._membership.leave(error)
             return await self._take_local(bucket, want, ledger)
         if self._standing.is_doubtful:
-            await self.beat()
+            # What was granted on the word of a clock that was moved is not used.
+            await self._membership.beat()
             return None
+        self._local.clear()
         return self._note(ledger, answer, now)
 
     def _note(self, ledger: Ledger, answer: Answer, now: float) -> Grant:
@@ -189,17 +144,3 @@ class Limiter:
             self._ledgers.owe(bucket)
             self._metrics.limit_permits.labels("local").inc(grant.granted)
         return grant
-
-    async def _adopt(self, epoch: int, store_now: int, now: float) -> None:
-        known = self._standing.epoch
-        if self._standing.adopt(epoch, store_now, now):
-            if known is not None:
-                log.warning("limiter_store_new_epoch", buckets=len(self._ledgers))
-            self._ledgers.owe_all()
-            await self._ledgers.tell(epoch)
-
-    def _leave(self, error: StoreAwayError) -> None:
-        if not self._standing.is_away:
-            log.warning("limiter_store_away", error=str(error))
-        self._standing.leave(self._clock(), forgetful=error.forgetful)
-        self._metrics.limit_degraded.set(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -27,9 +28,12 @@ async def make_limiter(redis_url: str, store: Redis) -> AsyncIterator[MakeLimite
     """Start limiters with connections of their own; they do not settle unless told to."""
     async with AsyncExitStack() as stack:
 
-        async def make(settle_seconds: float = 0.0, **options: object) -> Limiter:
+        async def make(
+            settle_seconds: float = 0.0, metrics: Metrics | None = None, **options: Any
+        ) -> Limiter:
             client = await stack.enter_async_context(connect(redis_url))
-            limiter = Limiter(client, Metrics(), settle_seconds=settle_seconds, **options)
+            metrics = metrics or Metrics()
+            limiter = Limiter(client, metrics, settle_seconds=settle_seconds, **options)
             stack.push_async_callback(limiter.close)
             await limiter.start()
             return limiter

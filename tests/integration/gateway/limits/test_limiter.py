@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from gateway.metrics import Metrics
 from tests.integration.gateway.limits.support import MakeLimiter, Traffic, bucket
 
 ROOT = Path(__file__).resolve().parents[4]
+PERMITS = "lark_service_limit_permits_total"
 CLAIMS = Path(__file__).with_name("claims.py")
 
 
@@ -230,3 +232,42 @@ async def test_a_log_that_is_ahead_of_the_clock_is_told_anew(
     assert (await limiter.acquire(here, 1)).reason == "settling"
     await asyncio.sleep(0.65)
     assert (await limiter.acquire(here, 50)).granted == 20
+
+
+async def test_it_counts_the_permits_it_grants(make_limiter: MakeLimiter) -> None:
+    metrics = Metrics()
+    limiter = await make_limiter(metrics=metrics)
+    await limiter.acquire(bucket("10/1"), 3)
+    await limiter.acquire(bucket("10/1"), 30)
+    assert metrics.registry.get_sample_value(PERMITS, {"mode": "redis"}) == 10
+
+
+async def _fence(store: Redis) -> bytes | None:
+    [key] = [key async for key in store.scan_iter("*:fence")]
+    value: bytes | None = await store.get(key)
+    return value
+
+
+@pytest.mark.parametrize("step", [0.5, -0.5])
+async def test_a_process_without_calls_notices_a_step_of_the_stores_clock(
+    make_limiter: MakeLimiter, store: Redis, step: float
+) -> None:
+    offset = 0.0
+    limiter = await make_limiter(beat_seconds=60, clock=lambda: time.monotonic() + offset)
+    before = await _fence(store)
+    await limiter.beat()
+    assert await _fence(store) == before
+    offset = step
+    await limiter.beat()
+    assert await _fence(store) != before
+
+
+async def test_the_first_call_that_finds_an_emptied_store_has_it_told_at_once(
+    make_limiter: MakeLimiter, store: Redis
+) -> None:
+    limiter = await make_limiter(0.6, beat_seconds=60)
+    await asyncio.sleep(0.65)
+    assert (await limiter.acquire(bucket("50/5"), 30)).granted == 30
+    await store.flushdb()
+    assert (await limiter.acquire(bucket("5/1", "GET /y"), 1)).reason == "settling"
+    assert [await store.llen(key) async for key in store.scan_iter("*:log:*")] == [4]  # type: ignore[misc]
