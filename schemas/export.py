@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
 
 from . import names
 from .call import Call
@@ -36,8 +37,8 @@ def documents() -> dict[str, str]:
 
 def _schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
     # What the gateway sends is described as it is printed, the call as it is read.
-    mode = "validation" if model is Call else "serialization"
-    schema = model.model_json_schema(mode=mode)  # type: ignore[arg-type]  one of two literals
+    mode: JsonSchemaMode = "validation" if model is Call else "serialization"
+    schema = model.model_json_schema(mode=mode)
     return {"$schema": DRAFT, "$id": f"lark-service/{name}.schema.json"} | schema
 
 
