@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import structlog
@@ -10,6 +11,8 @@ from schemas import names
 
 from .codec import Delivery
 from .pipeline import Pipeline
+
+PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -33,8 +36,14 @@ class CallHandler:
             return await self._pipeline.process(delivery, alias)
         except Exception:
             log.exception("defect while processing a call", queue=delivery.queue)
+        try:
             await self._pipeline.end_defect(delivery, alias)
-            return True
+        except Exception:
+            # Not acked it would be held for ever; given back, RabbitMQ counts it and gives it up.
+            log.exception("defect while ending a call", queue=delivery.queue)
+            await asyncio.sleep(PAUSE_SECONDS)
+            return False
+        return True
 
 
 def _queues_of(alias: str) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from schemas import names
@@ -16,6 +17,7 @@ MOST_HEADER_BYTES = 64 * 1024
 _KEPT = (
     "content_type",
     "content_encoding",
+    "message_id",
     "correlation_id",
     "reply_to",
     "priority",
@@ -27,7 +29,7 @@ _NOT_KEPT = frozenset({"CC", "BCC"})
 
 
 def kept_properties(delivery: Delivery) -> dict[str, Any]:
-    """The producer's properties, without `expiration`, `user_id` and the message id."""
+    """The producer's properties, without `expiration` and `user_id`."""
     properties = delivery.properties
     return {name: value for name in _KEPT if (value := getattr(properties, name, None)) is not None}
 
@@ -98,7 +100,5 @@ def dead_letter(delivery: Delivery, letter: DeadLetter) -> dict[str, Any]:
     }
     if letter.origin_user is not None:
         headers[names.HEADER_ORIGIN_USER] = letter.origin_user
-    properties = kept_properties(delivery) | {"headers": headers}
-    if delivery.properties.message_id:
-        properties["message_id"] = delivery.properties.message_id
-    return properties
+    # An id is made up here, once: a letter that is published twice becomes one row.
+    return {"message_id": uuid.uuid4().hex} | kept_properties(delivery) | {"headers": headers}

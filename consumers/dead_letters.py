@@ -22,7 +22,7 @@ from schemas import names
 from schemas.dead_letter import DeadReason
 from schemas.reply import ErrorType
 
-from .codec import Delivery, Poison, address_of, check_reply_to
+from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope, parse_call
 from .copies import kept_properties
 from .endings import Endings
 from .settlement import end_unopened
@@ -48,8 +48,8 @@ class DeadLetterHandler:
         try:
             if delivery.queue == names.UNROUTED:
                 await self._unrouted(delivery)
-            elif isinstance(delivery.headers.get("x-death"), list):
-                await self._given_up(delivery)
+            elif death := _death_of(delivery):
+                await self._given_up(delivery, death)
             else:
                 await self._keep(delivery)
         except Exception:
@@ -59,28 +59,17 @@ class DeadLetterHandler:
         return True
 
     async def _unrouted(self, delivery: Delivery) -> None:
-        message = "routing key: must be <alias>.<lane> of a known app, lane interactive or bulk"
-        await self._end(delivery, Poison(DeadReason.UNROUTED, ErrorType.UNROUTED, message))
+        await self._end(delivery, _unrouted())
 
-    async def _given_up(self, delivery: Delivery) -> None:
+    async def _given_up(self, delivery: Delivery, death: Mapping[str, Any]) -> None:
         """Work out what the broker dead-lettered and why; `x-death` is all that it says."""
-        death = delivery.headers["x-death"][0]
-        routing_keys = death.get("routing-keys") or [delivery.routing_key]
-        origin = replace(
-            delivery, exchange=str(death.get("exchange", "")), routing_key=str(routing_keys[0])
-        )
-        problem: Poison | GatewayError = Expired("the call's time ran out in its queue")
-        if death.get("reason") != "expired":
-            problem = Poison(
-                DeadReason.DELIVERY_LIMIT,
-                ErrorType.INTERNAL,
-                "the gateway gave the call up after repeated crashes",
-            )
-        try:
-            check_reply_to(origin)
-        except Poison as refused:
-            problem = refused
-        await self._end(origin, problem)
+        queue = str(death.get("queue"))
+        # An exchange or a routing key in it may be a producer's own: RabbitMQ up to 3.13 counts on
+        # in an entry of the same queue and reason that it finds.
+        again = queue.startswith(f"{names.CALLS_EXCHANGE}.") and queue.endswith(".retry")
+        exchange = names.REENTER_EXCHANGE if again else names.CALLS_EXCHANGE
+        origin = replace(delivery, queue=queue, exchange=exchange)
+        await self._end(origin, _why(origin, str(death.get("reason"))))
 
     async def _end(self, delivery: Delivery, problem: Poison | GatewayError) -> None:
         address = address_of(delivery)
@@ -106,15 +95,39 @@ class DeadLetterHandler:
     async def _step_back(self, delivery: Delivery) -> None:
         # Rows wait in the queue. A queue is a line: at its head they would keep from their
         # replies those behind them that the broker has just given up.
-        properties: dict[str, Any] = kept_properties(delivery)
-        if delivery.properties.message_id:
-            properties["message_id"] = delivery.properties.message_id
-        properties["headers"] = dict(delivery.headers) | {
-            HEADER_STEPPED_BACK: int(time.time() * 1000)
-        }
+        headers = dict(delivery.headers) | {HEADER_STEPPED_BACK: int(time.time() * 1000)}
+        properties = kept_properties(delivery) | {"headers": headers}
         await self._endings.send_on(
             names.DEAD_LETTER_EXCHANGE, delivery.routing_key, delivery.body, properties
         )
+
+
+def _death_of(delivery: Delivery) -> Mapping[str, Any] | None:
+    """The newest entry of what the broker wrote when it dead-lettered the message, if it did."""
+    deaths = delivery.headers.get("x-death")
+    newest = deaths[0] if isinstance(deaths, list) and deaths else None
+    return newest if isinstance(newest, dict) else None
+
+
+def _unrouted() -> Poison:
+    message = "routing key: must be <alias>.<lane> of a known app, lane interactive or bulk"
+    return Poison(DeadReason.UNROUTED, ErrorType.UNROUTED, message)
+
+
+def _why(origin: Delivery, reason: str) -> Poison | GatewayError:
+    """Why a call is given up: where it breaks a rule as well, the rule that counts first."""
+    if origin.queue == names.UNROUTED:
+        return _unrouted()
+    try:
+        check_reply_to(origin)
+        if reason != "expired":
+            message = "the gateway gave the call up after repeated crashes"
+            return Poison(DeadReason.DELIVERY_LIMIT, ErrorType.INTERNAL, message)
+        open_envelope(origin)
+        parse_call(origin.body)
+    except Poison as broken:
+        return broken
+    return Expired("the call's time ran out in its queue")
 
 
 def alias_in(routing_key: str) -> str | None:
@@ -155,7 +168,8 @@ def _id_of(delivery: Delivery) -> UUID:
         str(headers.get(name))
         for name in (names.HEADER_CALL_ID, names.HEADER_DEAD_REASON, names.HEADER_FIRST_SEEN)
     ]
-    digest = hashlib.sha256("\n".join([*told, delivery.routing_key]).encode())
+    told += [str(delivery.properties.message_id), delivery.routing_key]
+    digest = hashlib.sha256("\n".join(told).encode("utf-8", "surrogateescape"))
     digest.update(delivery.body)
     return UUID(bytes=digest.digest()[:16], version=4)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 
-from gateway.errors import GatewayError
 from gateway.feishu import Answer
 from gateway.metrics import Metrics
 from schemas import names
@@ -66,8 +65,11 @@ class Endings:
         answer: Answer | None,
         work: Work | None,
     ) -> None:
-        if ending.dead is not None and ending.error is not None:
-            letter = _letter(delivery, address, ending, ending.error, work)
+        error = None
+        if ending.error is not None:
+            error = error_of(ending.error, answer.log_id if answer else None)
+        if ending.dead is not None and error is not None:
+            letter = _letter(delivery, address, ending.dead, error, work)
             await self.send_on(
                 names.DEAD_LETTER_EXCHANGE,
                 delivery.routing_key,
@@ -79,7 +81,7 @@ class Endings:
             body = reply_body(
                 call_id=address.call_id,
                 answer=answer,
-                error=_error(ending.error, answer),
+                error=error,
                 attempts=work.job.attempts if work else history_of(delivery).attempts,
                 app=alias,
                 api=work.job.route.name if work else None,
@@ -125,25 +127,22 @@ class Endings:
         )
 
 
-def _error(error: GatewayError | None, answer: Answer | None) -> CallError | None:
-    return None if error is None else error_of(error, answer.log_id if answer else None)
-
-
 def _letter(
-    delivery: Delivery,
-    address: Address,
-    ending: Finish,
-    error: GatewayError,
-    work: Work | None,
+    delivery: Delivery, address: Address, reason: DeadReason, error: CallError, work: Work | None
 ) -> DeadLetter:
     history = history_of(delivery)
     return DeadLetter(
-        reason=ending.dead or DeadReason.FAILED,
-        error=error_of(error),
+        reason=reason,
+        error=error,
         call_id=address.call_id,
         attempts=work.job.attempts if work else history.attempts,
         first_seen=int(history.first_seen * 1000),
-        origin_exchange=delivery.exchange,
+        # What comes back from a retry rung was published here first.
+        origin_exchange=(
+            names.CALLS_EXCHANGE
+            if delivery.exchange == names.REENTER_EXCHANGE
+            else delivery.exchange
+        ),
         origin_routing_key=delivery.routing_key,
         origin_user=history.producer,
     )

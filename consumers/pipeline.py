@@ -94,6 +94,8 @@ class Pipeline:
             deadline=envelope.deadline,
         )
         job.attempts, job.tries = envelope.history.attempts, envelope.history.tries
+        # Of a call that was sent and not ended, the attempt had no answer that would end it.
+        job.doubtful = job.harmless and job.attempts > 0
         address = replace(address_of(delivery), call_id=envelope.call_id)
         return Work(delivery, alias, address, envelope, job)
 

@@ -16,7 +16,7 @@ from gateway.errors import Expired, GatewayError, Refused
 from gateway.jobs import Job
 from gateway.limits.buckets import Bucket
 from gateway.limits.limiter import Limiter
-from schemas.names import Lane
+from schemas.names import RUNGS, Lane
 from schemas.reply import ErrorType
 
 BATCH = 64
@@ -141,7 +141,8 @@ class Scheduler:
     def _park(self, line: _Line, job: Job, now: float, not_before: float) -> None:
         # A booking that is still ahead is kept: who comes back early is not sent to the end.
         slot = not_before if not_before > now else line.book(now)
-        if slot >= job.deadline:
+        # Out of the process it is for the shortest rung at least.
+        if max(slot, now + RUNGS[0]) >= job.deadline:
             raise _no_slot(slot - now)
         raise Park(slot)
 

@@ -38,24 +38,34 @@ _ALWAYS_DEAD = {
     ErrorType.UNROUTED: DeadReason.UNROUTED,
     ErrorType.OUTCOME_UNKNOWN: DeadReason.OUTCOME_UNKNOWN,
 }
+_NOT_ASKED = frozenset(
+    {
+        ErrorType.RATE_LIMITED,
+        ErrorType.CIRCUIT_OPEN,
+        ErrorType.DEADLINE_EXCEEDED,
+        ErrorType.STORE_UNAVAILABLE,
+        ErrorType.FEISHU_UNAVAILABLE,
+    }
+)
+"""Errors that say of the last try alone that Feishu did nothing."""
 
 
 def settle(
     error: GatewayError | None, job: Job, now: float, policy: RetryPolicy, *, has_reply_to: bool
 ) -> Settlement:
     """Decide from how the last try ended; *now* is Unix time."""
-    match error:
-        case NotNow():
-            return _later(error, job, now, has_reply_to=has_reply_to)
-        case AttemptFailed():
-            if _may_repeat(error, job, policy):
-                delay = policy.delay(job.tries)
-                if now + delay < job.deadline:
-                    return Again(delay)
-            return finish(_said_plainly(error, job), has_reply_to=has_reply_to)
-        case Refused():
-            return finish(_said_plainly(error, job), has_reply_to=has_reply_to)
-    return finish(error, has_reply_to=has_reply_to)
+    if isinstance(error, NotNow):
+        delay = error.retry_after or 0.0
+        if now + delay < job.deadline:
+            # A full bucket is paused by then, so that the wait is spent in its line.
+            return Again(0.0 if isinstance(error, BucketFull) else delay)
+        error = Expired() if now >= job.deadline else _too_late(error, delay)
+    elif isinstance(error, AttemptFailed) and _may_repeat(error, job, policy):
+        delay = policy.delay(job.tries)
+        if now + delay < job.deadline:
+            return Again(delay)
+    final = None if error is None else _said_plainly(error, job)
+    return finish(final, has_reply_to=has_reply_to)
 
 
 def finish(error: GatewayError | None, *, has_reply_to: bool) -> Finish:
@@ -88,15 +98,9 @@ def redelivered_unsafe(job: Job) -> GatewayError:
     )
 
 
-def _later(error: NotNow, job: Job, now: float, *, has_reply_to: bool) -> Settlement:
-    delay = error.retry_after or 0.0
-    if now + delay < job.deadline:
-        # A full bucket is paused by then, so that the wait is spent in its line.
-        return Again(0.0 if isinstance(error, BucketFull) else delay)
-    if now >= job.deadline:
-        return finish(Expired(), has_reply_to=has_reply_to)
+def _too_late(error: NotNow, delay: float) -> GatewayError:
     limited = error.type is ErrorType.RATE_LIMITED
-    final = Refused(
+    return Refused(
         error.type,
         "no slot before the deadline" if limited else error.message,
         outcome=error.outcome,
@@ -105,7 +109,6 @@ def _later(error: NotNow, job: Job, now: float, *, has_reply_to: bool) -> Settle
         log_id=error.log_id,
         hint=error.hint,
     )
-    return finish(final, has_reply_to=has_reply_to)
 
 
 def _may_repeat(error: AttemptFailed, job: Job, policy: RetryPolicy) -> bool:
@@ -117,9 +120,20 @@ def _may_repeat(error: AttemptFailed, job: Job, policy: RetryPolicy) -> bool:
 
 
 def _said_plainly(error: GatewayError, job: Job) -> GatewayError:
-    """An attempt that may have been executed and must not be repeated has one name."""
+    """Say of the whole call what the last error says of the last try."""
+    if job.doubtful and error.type in _NOT_ASKED and error.outcome is Outcome.NOT_EXECUTED:
+        return Refused(
+            ErrorType.FEISHU_UNAVAILABLE,
+            f"an earlier attempt may have been executed, and then: {error.message}",
+            outcome=Outcome.UNKNOWN,
+            retry_after=error.retry_after,
+            code=error.code,
+            log_id=error.log_id,
+            hint=error.hint,
+        )
     if error.outcome is not Outcome.UNKNOWN or job.harmless:
         return error
+    # An attempt that may have been executed and must not be repeated has one name.
     return Refused(
         ErrorType.OUTCOME_UNKNOWN,
         error.message,

@@ -68,7 +68,9 @@ class Executor:
             error = raised
         if not isinstance(error, NotNow | TokenRefused):
             job.tries += 1
-            if answer is not None or (error is not None and error.outcome is Outcome.UNKNOWN):
+            doubtful = error is not None and error.outcome is Outcome.UNKNOWN
+            job.doubtful = job.doubtful or doubtful
+            if answer is not None or doubtful:
                 job.attempts += 1
         return Ended(answer, error)
 

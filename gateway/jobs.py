@@ -40,6 +40,8 @@ class Job:
     """Requests sent, without those that a limit or a rejected token answered."""
     tries: int = 0
     """Attempts spent, sent or not; what the retry policy counts."""
+    doubtful: bool = False
+    """An attempt may have been executed, of which no answer says so."""
     rejected: Token | None = field(default=None, repr=False)
     """The token that Feishu rejected once, and how."""
     rejection: Answer | None = field(default=None, repr=False)
