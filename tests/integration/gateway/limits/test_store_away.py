@@ -242,7 +242,7 @@ async def test_a_pause_heard_while_the_store_is_away_holds_here_and_is_told_to_a
         assert (await other.acquire(there, 1)).reason == "paused"
     finally:
         idle_stack.redis.resume()
-    await until(lambda: one.mode == "redis")
+    await until(lambda: one.mode == other.mode == "redis")
     grant = await other.acquire(HERE, 1)
     assert (grant.granted, grant.reason) == (0, "paused")
     assert 4 < grant.wait < 8
