@@ -11,9 +11,9 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check bench proof stack servers clean help
+.PHONY: demo test check bench proof stack servers node_producer clean help
 
-demo: .venv/runtime.stamp servers ## The main job on private servers and a simulated Feishu.
+demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
 
 test: .venv/dev.stamp servers ## All tests, on private servers, and what they cover.
