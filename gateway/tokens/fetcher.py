@@ -22,6 +22,7 @@ from .writer import Writer
 REFUSED_SECONDS = 30.0
 """How long a refusal of Feishu's is answered without asking again."""
 FAILED_SECONDS = 1.0
+"""How long any other failure is."""
 _POLL_SECONDS = 0.05
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from gateway.errors import Expired, GatewayError, Refused
 from gateway.metrics import Metrics
 from schemas.reply import ErrorType
 
-from .fetcher import REFUSED_SECONDS, Fetcher
+from .fetcher import FAILED_SECONDS, REFUSED_SECONDS, Fetcher
 from .issuer import Issuer
 from .memory import Held, Memory
 from .stores import PostgresTokens, RedisTokens, StoreAway
@@ -61,6 +61,7 @@ class TokenPool:
         there is no token within *timeout* seconds.
         """
         held = self._memory.held.get((app.alias, kind))
+        ended = None
         if held is not None and held.token.credential.app == app:
             now = self._clock()
             if now < held.renew_at:
@@ -68,7 +69,8 @@ class TokenPool:
             if now < held.usable_until:
                 self._renew(held)
                 return held.token
-        return await self._wait(app, kind, timeout)
+            ended = held.token
+        return await self._wait(app, kind, ended, timeout)
 
     async def rejected(self, token: Token) -> None:
         """Drop exactly this token everywhere, because Feishu rejected it.
@@ -94,14 +96,14 @@ class TokenPool:
             await asyncio.wait(flights)
         await self._writer.close(_CLOSE_SECONDS)
 
-    async def _wait(self, app: App, kind: str, timeout: float | None) -> Token:
+    async def _wait(self, app: App, kind: str, than: Token | None, timeout: float | None) -> Token:
         if kind != "tenant":
             raise Refused(ErrorType.INVALID_CALL, f"as: this gateway issues no {kind} tokens")
         credential = Credential.of(app, kind)
         failure = self._memory.failure(credential, self._clock())
         if failure is not None:
             raise _again(failure)
-        flight = self._flight(credential, None)
+        flight = self._flight(credential, than)
         try:
             async with asyncio.timeout(timeout):
                 # Shielded: whoever gives up leaves the flight to the others.
@@ -121,8 +123,10 @@ class TokenPool:
     def _renewed(self, held: Held) -> None:
         """After a renewal that failed, leave some time to the next one; a success is held anew."""
         now = self._clock()
-        left = max(held.usable_until - now, 0.0)
-        held.renew_at = now + min(REFUSED_SECONDS, left / 4) * (0.5 + self._draw())
+        # Sooner as the end comes nearer, but not ever sooner: Feishu is not to be hammered.
+        pause = min(REFUSED_SECONDS, max(held.usable_until - now, 0.0) / 4)
+        pause = max(pause, min(FAILED_SECONDS, held.token.life / 10))
+        held.renew_at = min(now + pause * (0.5 + self._draw()), held.usable_until)
 
     def _flight(
         self, credential: Credential, than: Token | None
