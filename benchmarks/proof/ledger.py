@@ -30,6 +30,7 @@ class Line:
     confirmed: float | None = None
     answered: float | None = None
     replies: list[dict[str, Any]] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def outcome(self) -> str:
@@ -56,7 +57,6 @@ class Producer:
         self._url = url
         self._queue = f"lark.reply.proof.{uuid.uuid4().hex[:12]}"
         self.lines: dict[str, Line] = {}
-        self._arrived = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.5)
@@ -80,9 +80,8 @@ class Producer:
         if line is not None:
             line.replies.append(json.loads(message.body))
             line.answered = line.answered or time.monotonic()
+            line.arrived.set()
         await message.ack()
-        async with self._arrived:
-            self._arrived.notify_all()
 
     async def call(
         self,
@@ -116,10 +115,10 @@ class Producer:
 
     async def answered(self, lines: Iterable[Line], seconds: float) -> None:
         """Wait until each has an answer, at most so long."""
-        wanted = list(lines)
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self._arrived:
-                await self._arrived.wait_for(lambda: all(line.replies for line in wanted))
+            async with asyncio.timeout(seconds):
+                for line in lines:
+                    await line.arrived.wait()
 
 
 def summary(lines: Sequence[Line]) -> dict[str, Any]:
