@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import struct
@@ -11,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import aiormq
 import pytest
@@ -19,6 +19,7 @@ from aiormq.channel import Channel
 from pamqp import commands as spec
 from pamqp import encode
 
+from consumers.wire import carry_any_message
 from schemas import names
 from tests.support.gateway import Gateway
 from tests.support.waiting import eventually
@@ -53,6 +54,8 @@ def _written(value: Any, type_: str) -> bytes:
         return struct.pack(length, len(value)) + value
     if type_ == "timestamp" and isinstance(value, int):
         return struct.pack(">Q", value)
+    if type_ == "shortstr":
+        return _written(value.encode("utf-8", "surrogateescape"), type_)
     return encode.by_type(value, type_)
 
 
@@ -111,6 +114,7 @@ class Producer:
     @classmethod
     async def open(cls, url: str) -> Producer:
         """Connect; the gateway's objects must be there."""
+        carry_any_message()
         connection = await aiormq.connect(url)
         channel = cast(Channel, await connection.channel())
         self = cls(connection, channel)
@@ -126,11 +130,11 @@ class Producer:
         await self._connection.close()
 
     async def reply_queue(self, name: str) -> str:
-        """Declare a reply queue of this name; what arrives there is kept like other replies."""
+        """Declare a reply queue, named by the broker if the name is empty; keep what arrives."""
         channel = await self._connection.channel()
-        await channel.queue_declare(name, exclusive=True)
-        await channel.basic_consume(name, self._take_reply, no_ack=True)
-        return name
+        queue = (await channel.queue_declare(name, exclusive=True)).queue or ""
+        await channel.basic_consume(queue, self._take_reply, no_ack=True)
+        return queue
 
     @asynccontextmanager
     async def watched(self, queue: str) -> AsyncIterator[list[Message]]:
@@ -188,6 +192,14 @@ class Producer:
         """Wait for the gateway's first dead letter with this correlation id."""
         return await _first(self.letters, _correlated(correlation_id), within)
 
+    def letters_about(self, reply_to: str) -> list[Message]:
+        """The dead letters so far whose replies were to go there."""
+        return [letter for letter in self.letters if letter.properties.reply_to == reply_to]
+
+    def letters_of(self, reply: Message) -> list[Message]:
+        """The dead letters so far that belong to a reply."""
+        return list(filter(_correlated(reply.properties.correlation_id or ""), self.letters))
+
     async def _take_reply(self, message: DeliveredMessage) -> None:
         self.replies.append(Message.of(message))
 
@@ -218,15 +230,14 @@ async def producer(gateway: Gateway, rabbitmq_url: str) -> AsyncIterator[Produce
     await client.close()
 
 
+@pytest.fixture(scope="module")
+def rabbitmq_user(rabbitmq_url: str) -> str:
+    """Whom the producer logs in as."""
+    return urlsplit(rabbitmq_url).username or ""
+
+
 GOOD_CALL: Mapping[str, Any] = {
     "method": "GET",
     "path": "/open-apis/contact/v3/users/:user_id",
     "path_params": {"user_id": "ou_good"},
 }
-
-
-async def unanswered(producer: Producer, correlation_id: str, seconds: float = 0.1) -> bool:
-    """Whether no reply with this correlation id is there, nor comes within so many seconds."""
-    async with asyncio.timeout(seconds + 1):
-        await asyncio.sleep(seconds)
-    return not any(map(_correlated(correlation_id), producer.replies))
