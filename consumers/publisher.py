@@ -45,7 +45,8 @@ class Publisher:
         self._channels: list[Channel] = []
         self._replacing: set[asyncio.Task[None]] = set()
         self._turn = itertools.count()
-        self._ids = (f"{uuid.uuid4().hex}-{number}" for number in itertools.count())
+        run = uuid.uuid4().hex
+        self._ids = (f"{run}-{number}" for number in itertools.count())
         self._connected = asyncio.Event()
 
     @property

@@ -21,15 +21,13 @@ from .request import Request
 CONNECT_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 5.0
 """Short, since what is written onto a connection that Feishu just closed has an unknown outcome."""
-PASSED_ON = frozenset(
-    {
-        "x-tt-logid",
-        "x-request-id",
-        "x-ogw-ratelimit-limit",
-        "x-ogw-ratelimit-reset",
-        "content-disposition",
-        "content-range",
-    }
+PASSED_ON = (
+    "x-tt-logid",
+    "x-request-id",
+    "x-ogw-ratelimit-limit",
+    "x-ogw-ratelimit-reset",
+    "content-disposition",
+    "content-range",
 )
 """Headers of the answer that the producer gets to see."""
 
@@ -124,21 +122,28 @@ async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_RESPONSE_BYTES:
-            response.close()
-            return None
-    return bytes(body)
+    content = response.content
+    body = await content.readany()
+    if not content.at_eof():
+        # Few answers come in more than one piece.
+        whole = bytearray(body)
+        async for chunk in content.iter_any():
+            whole += chunk
+            if len(whole) > MAX_RESPONSE_BYTES:
+                break
+        body = bytes(whole)
+    if len(body) > MAX_RESPONSE_BYTES:
+        response.close()
+        return None
+    return body
 
 
 def _answer(response: aiohttp.ClientResponse, body: bytes | None, seconds: float) -> Answer:
     content_type = _printable(response.headers.get("Content-Type", ""))
     headers = {
-        name.lower(): _printable(value)
-        for name, value in response.headers.items()
-        if name.lower() in PASSED_ON
+        name: _printable(value)
+        for name in PASSED_ON
+        if (value := response.headers.get(name)) is not None
     }
     is_json, document = False, None
     if body is not None and "json" in content_type.lower():
@@ -151,6 +156,8 @@ def _answer(response: aiohttp.ClientResponse, body: bytes | None, seconds: float
 
 def _printable(value: str) -> str:
     # aiohttp smuggles bytes that are no UTF-8 through as lone surrogates, which no JSON can hold.
+    if value.isascii():
+        return value
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

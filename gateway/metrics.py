@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TypeVar
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 
 class Metrics:
@@ -76,12 +82,21 @@ class Metrics:
         self.build = self._gauge("build_info", "1, labelled with the version.", "version")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"lark_service_{name}", text, labels, registry=self.registry)
+        metric = Counter(f"lark_service_{name}", text, labels, registry=self.registry)
+        return _remembering(metric)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"lark_service_{name}", text, labels, registry=self.registry)
+        metric = Gauge(f"lark_service_{name}", text, labels, registry=self.registry)
+        return _remembering(metric)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(
+        metric = Histogram(
             f"lark_service_{name}", text, labels, registry=self.registry, buckets=_SECONDS
         )
+        return _remembering(metric)
+
+
+def _remembering(metric: M) -> M:
+    """Look up the child of some labels once only: it takes longer than to count."""
+    metric.labels = cache(metric.labels)  # type: ignore[method-assign]
+    return metric
