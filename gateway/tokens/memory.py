@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ class Memory:
     def __init__(self) -> None:
         self.held: dict[Slot, Held] = {}
         self._rejected: OrderedDict[bytes, float] = OrderedDict()
+        self._rejected_until: dict[bytes, float] = {}
         self._confirmed: dict[bytes, float] = {}
         self._failures: dict[bytes, tuple[float, GatewayError]] = {}
 
@@ -41,8 +43,13 @@ class Memory:
         self._failures.pop(token.credential.key, None)
 
     def accepts(self, token: Token, now: float, than: Token | None) -> bool:
-        """Whether a token out of a store may be used, where a newer one *than* that is wanted."""
+        """Whether a token out of a store may be used, where a newer one *than* that is wanted.
+
+        A token older than a rejected one is not worth a try: a store that lags may still have it.
+        """
         if now >= token.usable_until or self.has_rejected(token):
+            return False
+        if token.issued_at <= self._rejected_until.get(token.credential.key, -math.inf):
             return False
         if than is None:
             return True
@@ -60,6 +67,9 @@ class Memory:
         self._rejected[fingerprint] = now
         if len(self._rejected) > _MOST_REJECTED:
             self._rejected.popitem(last=False)
+        key = token.credential.key
+        rejected_until = self._rejected_until.get(key, -math.inf)
+        self._rejected_until[key] = max(rejected_until, token.issued_at)
         slot = (token.credential.app.alias, token.credential.kind)
         held = self.held.get(slot)
         if held is not None and held.token.value == token.value:

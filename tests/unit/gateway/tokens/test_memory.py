@@ -63,6 +63,14 @@ def test_a_store_must_offer_a_usable_token() -> None:
     assert not memory.accepts(token("t-1"), 7140, None)
 
 
+def test_a_store_that_lags_cannot_offer_a_token_older_than_a_rejected_one() -> None:
+    memory = Memory()
+    memory.reject(token("t-1", issued_at=100), 110)
+    memory.reject(token("t-0", issued_at=50), 111)
+    assert not memory.accepts(token("t-unseen", issued_at=90), 120, None)
+    assert memory.accepts(token("t-2", issued_at=112), 120, None)
+
+
 def test_a_renewal_takes_only_a_newer_token_from_a_store() -> None:
     memory = Memory()
     held = token("t-1", issued_at=100)
