@@ -192,6 +192,17 @@ class Producer:
         """Wait for the gateway's first dead letter with this correlation id."""
         return await _first(self.letters, _correlated(correlation_id), within)
 
+    async def take_and_die(self, queue: str) -> int:
+        """Take the first message and lose the channel, until it is gone; returns how often."""
+        times = 0
+        while True:
+            channel = await self._connection.channel()
+            got = await channel.basic_get(queue)
+            await channel.close()
+            if not isinstance(got.delivery, spec.Basic.GetOk):
+                return times
+            times += 1
+
     def letters_about(self, reply_to: str) -> list[Message]:
         """The dead letters so far whose replies were to go there."""
         return [letter for letter in self.letters if letter.properties.reply_to == reply_to]
