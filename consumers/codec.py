@@ -1,4 +1,4 @@
-"""Bytes and properties of a delivery into a call, or poison. Pure."""
+"""Properties of a delivery into what they say, or poison. Pure."""
 
 from __future__ import annotations
 
@@ -8,30 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from pamqp import commands as spec
-from pydantic import ValidationError
 
 from schemas import names
-from schemas.call import Call
 from schemas.dead_letter import DeadReason
 from schemas.reply import ErrorType
 
 DAY_SECONDS = 86_400.0
 DEFAULT_DEADLINE_SECONDS = 60.0
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
-_NEXT_LONG_INTEGER = re.compile(
-    rb"""
-    (?: [^"0-9]++
-      | [0-9]{1,18}+ (?![0-9.eE])
-      | "(?:[^"\\]++|\\.)*+"
-      | [0-9]++ (?: \.[0-9]++ (?:[eE][+-]?+[0-9]++)?+ | [eE][+-]?+[0-9]++ )
-    )*+
-    ([0-9]{19,}+)
-    """,
-    re.DOTALL | re.VERBOSE,
-)
-"""Over short integers, strings and other numbers to the next integer of 19 digits or more."""
 _DIGITS = re.compile(r"0*([0-9]{1,30})[0-9]*")
 """A number of any length; its first digits are enough to know that it is far away."""
 
@@ -132,7 +116,7 @@ def open_envelope(delivery: Delivery) -> Envelope:
     id_given = names.HEADER_CALL_ID in headers or properties.message_id is not None
     given = headers.get(names.HEADER_CALL_ID, properties.message_id)
     if id_given and not (isinstance(given, str) and names.CALL_ID.fullmatch(given)):
-        raise _invalid("call id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+        raise invalid("call id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
     history = history_of(delivery)
     return Envelope(
         call_id=given or f"made-up-{uuid.uuid4().hex}",
@@ -163,11 +147,11 @@ def _check_form(properties: spec.Basic.Properties) -> None:
     if properties.content_type is not None:
         media_type = str(properties.content_type).split(";")[0].strip().lower()
         if media_type != names.CONTENT_TYPE:
-            raise _invalid("content_type: must be application/json")
+            raise invalid("content_type: must be application/json")
     if properties.content_encoding not in (None, "identity", "utf-8"):
-        raise _invalid("content_encoding: must be absent, identity or utf-8")
+        raise invalid("content_encoding: must be absent, identity or utf-8")
     if properties.message_type not in (None, names.CALL_TYPE):
-        raise _invalid(f"type: must be {names.CALL_TYPE}")
+        raise invalid(f"type: must be {names.CALL_TYPE}")
 
 
 def _deadline(delivery: Delivery, first_seen: float) -> float:
@@ -179,7 +163,7 @@ def _deadline(delivery: Delivery, first_seen: float) -> float:
         if isinstance(given, str) and (digits := _DIGITS.fullmatch(given)):
             given = int(digits.group(1))
         if not isinstance(given, int) or isinstance(given, bool) or given < 0:
-            raise _invalid("header lark-deadline: must be Unix time in ms, a non-negative integer")
+            raise invalid("header lark-deadline: must be Unix time in ms, a non-negative integer")
         bounds.append(min(given / 1000, first_seen + DAY_SECONDS))
     expiration = properties.expiration
     if isinstance(expiration, str) and (digits := _DIGITS.fullmatch(expiration)):
@@ -196,78 +180,6 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 1024
 
 
-def _invalid(message: str) -> Poison:
+def invalid(message: str) -> Poison:
+    """Poison that breaks a rule of the contract, which *message* names."""
     return Poison(DeadReason.INVALID_CALL, ErrorType.INVALID_CALL, message)
-
-
-def _malformed(message: str) -> Poison:
-    return Poison(DeadReason.MALFORMED, ErrorType.INVALID_CALL, message)
-
-
-def parse_call(body: bytes) -> Call:
-    """Parse and check a body; raise Poison naming the field and the rule."""
-    if not body:
-        raise _malformed("body: is empty")
-    if len(body) > names.MAX_BODY_BYTES:
-        raise _malformed(f"body: is larger than {names.MAX_BODY_BYTES} bytes")
-    shortened = _without_long_integers(body) if _LONG_NUMBER.search(body) else None
-    try:
-        document = orjson.loads(body if shortened is None else shortened)
-    except orjson.JSONDecodeError as error:
-        raise _malformed(f"body: is not JSON: {error}"[:300]) from error
-    # An upper bound of the depth: only a body with that many brackets is walked.
-    if body.count(b"{") + body.count(b"[") > names.MAX_DEPTH and _too_deep(document):
-        raise _malformed(f"body: is nested deeper than {names.MAX_DEPTH} levels")
-    if not isinstance(document, dict):
-        raise _invalid("body: must be a JSON object")
-    if shortened is not None:
-        raise _invalid("body: holds an integer beyond 64 bits")
-    try:
-        call = Call.model_validate(document)
-    except ValidationError as error:
-        raise _invalid(_explained(error)) from error
-    if call.asks_for_credentials():
-        raise Poison(
-            DeadReason.FORBIDDEN,
-            ErrorType.FORBIDDEN,
-            "path: credential endpoints are the gateway's own business",
-        )
-    return call
-
-
-def _too_deep(document: Any) -> bool:
-    level = [document]
-    for _ in range(names.MAX_DEPTH + 1):
-        level = [node for node in level if isinstance(node, dict | list)]
-        if not level:
-            return False
-        level = [
-            child for node in level for child in (node.values() if isinstance(node, dict) else node)
-        ]
-    return True
-
-
-def _without_long_integers(body: bytes) -> bytes | None:
-    """The body with 0 for every integer beyond 64 bits; None where there is none.
-
-    The parser turns such an integer into a float, silently, and refuses those of 309 digits.
-    """
-    parts, place, copied = [], 0, 0
-    while found := _NEXT_LONG_INTEGER.match(body, place):
-        start, place = found.span(1)
-        most = 2**63 if body[start - 1 : start] == b"-" else 2**64 - 1
-        if place - start > 20 or int(found[1]) > most:
-            parts += [body[copied:start], b"0"]
-            copied = place
-    return b"".join([*parts, body[copied:]]) if parts else None
-
-
-def _explained(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = ".".join(str(part)[:64] for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "is not a field of a call"
-    elif first["type"] == "missing":
-        message = "is required"
-    return f"{field}: {message}" if field else message

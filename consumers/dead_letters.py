@@ -22,7 +22,8 @@ from schemas import names
 from schemas.dead_letter import DeadReason
 from schemas.reply import ErrorType
 
-from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope, parse_call
+from .body import parse_call
+from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope
 from .copies import kept_properties
 from .endings import Endings
 from .settlement import end_unopened

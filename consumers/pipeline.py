@@ -18,7 +18,8 @@ from gateway.retry import RetryPolicy
 from schemas import names
 from schemas.reply import ErrorType, Outcome
 
-from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope, parse_call
+from .body import parse_call
+from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope
 from .copies import delayed_copy, rung_after, rung_within
 from .endings import Endings
 from .scheduler import Closing, Park, Scheduler

@@ -16,7 +16,8 @@ from rich.console import Console
 from cli.broker import broker_url
 from cli.exits import CREDENTIALS, DEFECT, FAILED, USAGE, CommandFailed
 from cli.producer import Message, Reply, open_producer
-from consumers.codec import Poison, parse_call
+from consumers.body import parse_call
+from consumers.codec import Poison
 from gateway.apps import DEFAULT_ALIAS
 from gateway.errors import GatewayError
 from gateway.settings import load_settings
