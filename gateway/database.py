@@ -42,7 +42,10 @@ _CONFLICTS = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
 )
+# What a connection raises that ends while it is being used depends on the moment.
+_BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 _LOST = (
+    *_BROKEN,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -52,8 +55,7 @@ _LOST = (
 _AWAY = (
     OSError,
     TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
+    *_BROKEN,
     asyncpg.PostgresConnectionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -167,6 +169,9 @@ class Database:
             raise
         try:
             yield connection
+        except _BROKEN:
+            connection.terminate()
+            raise
         finally:
             # A connection that cannot be handed back in time has been ended by the pool.
             with suppress(*_AWAY):

@@ -126,16 +126,15 @@ async def eventually_waits(raw: asyncpg.Connection) -> None:
 
 
 async def test_killed_connections_are_replaced(database: Database, raw: asyncpg.Connection) -> None:
-    await asyncio.gather(*(database.ping() for _ in range(5)))
-    for _ in range(3):
-        under_way = [asyncio.create_task(database.fetch("SELECT pg_sleep(0.05)")) for _ in "abc"]
-        await asyncio.sleep(0.02)
+    for round_ in range(100):
+        under_way = [asyncio.create_task(database.fetch("SELECT pg_sleep(0.01)")) for _ in range(5)]
+        # Each round hits the statements at another moment of their lives.
+        await asyncio.sleep(round_ % 14 / 1000)
         await raw.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'lark-service' AND datname = current_database()"
         )
         await asyncio.gather(*under_way)
-    await database.ping()
 
 
 async def test_a_server_that_takes_no_writes_is_unavailable(
