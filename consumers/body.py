@@ -15,7 +15,8 @@ from schemas.reply import ErrorType
 
 from .codec import Poison, invalid
 
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
 _NEXT_LONG_INTEGER = re.compile(
     rb"""
     (?: [^"0-9]++
@@ -36,7 +37,9 @@ def parse_call(body: bytes) -> Call:
         raise _malformed("body: is empty")
     if len(body) > names.MAX_BODY_BYTES:
         raise _malformed(f"body: is larger than {names.MAX_BODY_BYTES} bytes")
-    shortened = _without_long_integers(body) if _LONG_NUMBER.search(body) else None
+    # An expression for 19 digits would take ten times as long: 0.1 s for the largest body.
+    has_long = _LONG_NUMBER in body.translate(_DIGITS_AS_ZERO)
+    shortened = _without_long_integers(body) if has_long else None
     try:
         document = orjson.loads(body if shortened is None else shortened)
     except orjson.JSONDecodeError as error:
