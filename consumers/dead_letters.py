@@ -157,10 +157,16 @@ def row_of(delivery: Delivery) -> DeadLetterRow:
         properties=kept_properties(delivery),
         routing_key=routing_key,
         attempts=attempts if isinstance(attempts, int) else 0,
-        first_seen=(
-            datetime.fromtimestamp(first_seen / 1000, UTC) if isinstance(first_seen, int) else None
-        ),
+        first_seen=_instant(first_seen) if isinstance(first_seen, int) else None,
     )
+
+
+def _instant(milliseconds: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        # Not what the gateway writes; the row matters more than its time.
+        return None
 
 
 def _id_of(delivery: Delivery) -> UUID:
