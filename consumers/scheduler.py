@@ -76,11 +76,10 @@ class _Line:
         """Seconds that the one in this place waits at least once the line moves again."""
         return max(place // window.limit * window.seconds for window in self.bucket.windows)
 
-    def book(self, now: float) -> float:
-        """The earliest time at which the bucket may have a slot that nobody here waits for."""
+    def next_slot(self, now: float) -> float:
+        """The earliest time at which the bucket may have a slot that nobody waits for."""
         free = max(now, self.full_until) + len(self) * self.spacing
-        self.booked_until = max(free, self.booked_until + self.spacing)
-        return self.booked_until
+        return max(free, self.booked_until + self.spacing)
 
 
 class Scheduler:
@@ -140,10 +139,11 @@ class Scheduler:
 
     def _park(self, line: _Line, job: Job, now: float, not_before: float) -> None:
         # A booking that is still ahead is kept: who comes back early is not sent to the end.
-        slot = not_before if not_before > now else line.book(now)
+        slot = not_before if not_before > now else line.next_slot(now)
         # Out of the process it is for the shortest rung at least.
         if max(slot, now + RUNGS[0]) >= job.deadline:
             raise _no_slot(slot - now)
+        line.booked_until = max(line.booked_until, slot)
         raise Park(slot)
 
     async def _run(self, line: _Line) -> None:
