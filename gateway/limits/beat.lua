@@ -4,7 +4,8 @@
 -- ARGV   1 this process   2 microseconds after which a silent one counts as gone
 --        3 an epoch to end, or '': the store may have lost something, or its clock was moved
 --        4 '1' when this process leaves
--- Reply  epoch, now, processes alive, how many of them come before this one by name
+-- Reply  epoch, now, processes alive, how many of them come before this one by name, and the
+--        server's run id, which another server or a restarted one does not have
 
 local BACK = 2000000
 
@@ -41,4 +42,6 @@ for _, process in ipairs(alive) do
     before = before + 1
   end
 end
-return {fence, now, #alive, before}
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+return {fence, now, #alive, before, run}

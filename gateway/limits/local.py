@@ -110,11 +110,8 @@ class _Paces:
 
 
 async def _pace(share: Share) -> AsyncLimiter:
-    # A leaky bucket lets its size through on top of what leaks in a window. With this size and
-    # rate the two together are the share.
     size = max(1, share.permits // 10)
-    rate = (share.permits - size + 1) / share.seconds
-    pace = AsyncLimiter(size, size / rate)
+    pace = AsyncLimiter(size, share.seconds * size / share.permits)
     if share.cycle == 0:
         await pace.acquire(size)  # it starts full: no burst on top of what the store granted
     return pace

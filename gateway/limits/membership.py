@@ -96,7 +96,7 @@ class Membership:
         """Do without the store from now on."""
         if not self._standing.is_away:
             log.warning("limiter_store_away", error=str(error))
-        self._standing.leave(self._clock(), forgetful=error.forgetful)
+        self._standing.leave(self._clock())
         self._metrics.limit_degraded.set(1)
 
     async def _beat_once(self) -> int:
@@ -104,6 +104,7 @@ class Membership:
         ends = standing.epoch_to_end(sent)
         beat = await self._store.beat(self._id, lifetime=_LIFETIME_SECONDS, ends=ends)
         standing.hear(sent, self._clock(), beat.now)
+        standing.recognise(beat.run)
         standing.count(beat.live, beat.rank)
         await self.adopt(beat.epoch, beat.now)
         return beat.epoch

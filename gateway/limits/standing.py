@@ -16,13 +16,15 @@ class Standing:
     """Pure bookkeeping; times are monotonic seconds unless named otherwise.
 
     An epoch is the time since which the store remembers. A new one begins when the store was
-    found empty, and is begun on purpose when it may have lost something: after a broken
-    connection, after an outage in which processes granted by themselves, and when its clock was
-    moved. Then nothing is granted for `settle` seconds, in which every process tells the store
-    what it was granted: the logs are whole again, and no window gets its limit twice. A process
-    that was stopped before it could tell is the gap that remains, as is a fleet that ends together
-    with its store: a store without a past gives full limits at once, for a first start must not
-    crawl through its first minute.
+    found empty, and is begun on purpose when its logs may not be whole: when another server
+    answers or a restarted one, after an outage in which processes granted by themselves, and when
+    its clock was moved. Then nothing is granted for `settle` seconds, in which every process tells
+    the store what it was granted: the logs are whole again, and no window gets its limit twice.
+
+    What a process that is dead by then was granted stays unknown, and so does all that a fleet
+    was granted that ended together with its store. There the limit is kept by Feishu's own refusal
+    and the pause after it: a first start on an empty store looks the same, and must not crawl
+    through its first minute.
     """
 
     def __init__(self, *, assumed: int, rank: int, settle: float) -> None:
@@ -36,6 +38,7 @@ class Standing:
         self._away_since: float | None = None
         self._doubtful = False
         self._offset: tuple[float, float] | None = None
+        self._run = b""
         self._lives: deque[int] = deque(maxlen=_READINGS)
 
     @property
@@ -45,14 +48,13 @@ class Standing:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the store may have lost something, or its clock was moved."""
+        """Whether the store may have lost something, or had its clock moved."""
         return self._doubtful
 
-    def leave(self, now: float, *, forgetful: bool) -> None:
+    def leave(self, now: float) -> None:
         """The store failed."""
         if self._away_since is None:
             self._away_since = now
-        self._doubtful |= forgetful
         self.probe_at = now + _AWAY
 
     def back(self) -> None:
@@ -93,6 +95,11 @@ class Standing:
         before, self._offset = self._offset, (low, high)
         if before is not None and (low > before[1] + _STEP or high < before[0] - _STEP):
             self._doubtful = True
+
+    def recognise(self, run: bytes) -> None:
+        """Another server than before casts doubt: a restart or a failover loses the last moment."""
+        self._doubtful |= self._run not in (b"", run)
+        self._run = run
 
     def shared_clock(self, now: float) -> float:
         """The store's clock as last seen, which is the same in all processes."""

@@ -11,7 +11,6 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from .batches import Batches, Command
@@ -23,11 +22,7 @@ _REPORTS = 100
 
 
 class StoreAwayError(Exception):
-    """Redis did not run a script. `forgetful` when it may have lost what it knew."""
-
-    def __init__(self, message: str, *, forgetful: bool) -> None:
-        super().__init__(message)
-        self.forgetful = forgetful
+    """Redis did not run a script."""
 
 
 class Answer(NamedTuple):
@@ -47,6 +42,7 @@ class Beat(NamedTuple):
     now: int
     live: int
     rank: int
+    run: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +148,7 @@ class LimitStore:
             async with asyncio.timeout(self._timeout):
                 return await pipeline.execute(raise_on_error=False)
         except TimeoutError as error:
-            raise StoreAwayError("Redis did not answer in time", forgetful=False) from error
+            raise StoreAwayError("Redis did not answer in time") from error
         except (RedisError, OSError) as error:
             raise _away(error) from error
 
@@ -169,8 +165,7 @@ class _Script:
 
 
 def _away(error: Exception) -> StoreAwayError:
-    forgetful = isinstance(error, RedisConnectionError | ReadOnlyError | OSError)
-    return StoreAwayError(f"Redis: {error}", forgetful=forgetful)
+    return StoreAwayError(f"Redis: {error}")
 
 
 def _microseconds(seconds: float) -> int:

@@ -269,3 +269,31 @@ async def test_what_was_granted_in_a_short_absence_counts_afterwards(
     other = await make_limiter()
     # The store may have run, late, what the limiter asked of it and gave up.
     assert 179 - used <= (await other.acquire(here, 200)).granted <= 180 - used
+
+
+async def test_a_store_that_restarts_without_its_last_moment_is_told_it_again(
+    make_limiter: MakeLimiter, idle_stack: Stack, store: Redis
+) -> None:
+    limiter = await make_limiter(0.6, beat_seconds=60)
+    await asyncio.sleep(0.65)
+    here = bucket("50/30")
+    assert (await limiter.acquire(here, 30)).granted == 30
+    await asyncio.to_thread(idle_stack.redis.kill)
+    await asyncio.to_thread(idle_stack.redis.start)
+    [log] = [key async for key in store.scan_iter("*:log:*")]
+    await store.delete(log)
+    await limiter.beat()
+    assert limiter.mode == "redis"
+    await asyncio.sleep(0.65)
+    assert (await limiter.acquire(here, 50)).granted == 20
+
+
+async def test_what_could_not_be_told_is_told_later(
+    make_limiter: MakeLimiter, store: Redis
+) -> None:
+    one, other = await make_limiter(beat_seconds=60), await make_limiter(beat_seconds=60)
+    async with _full(store):
+        await one.pause(HERE, 8)
+        assert one.mode == "local"
+    await one.beat()
+    assert (await other.acquire(HERE, 1)).reason == "paused"
