@@ -54,8 +54,7 @@ def build_request(domain: str, call: Call, query: Query, body: Any) -> Request:
     path = call.filled_path()
     url = URL.build(
         scheme=origin.scheme,
-        host=origin.hostname or "",
-        port=origin.port,
+        authority=origin.netloc.lower(),
         path=path,
         query_string=_query_string(query),
         encoded=True,
