@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -105,6 +105,7 @@ class Settings(BaseModel):
         parts = urlsplit(value)
         if parts.scheme not in ("https", "http") or not parts.hostname:
             raise ValueError("must be an http(s) URL such as https://open.feishu.cn")
+        _check_port(parts)
         if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
             raise ValueError("must be a scheme and a host, without path, query or user")
         if parts.scheme == "http" and not _is_local(parts.hostname):
@@ -118,6 +119,7 @@ class Settings(BaseModel):
         parts = urlsplit(value.get_secret_value())
         if parts.scheme not in schemes:
             raise ValueError(f"must be a URL that begins {' or '.join(s + '://' for s in schemes)}")
+        _check_port(parts)
         if info.field_name == "rabbitmq_url" and "no_verify_ssl" in parts.query:
             raise ValueError("must not turn certificate verification off")
         return value
@@ -140,6 +142,16 @@ class Settings(BaseModel):
     def variables(cls) -> dict[str, str]:
         """Every environment variable with its description, in the order of the fields."""
         return {str(field.alias): field.description or "" for field in cls.model_fields.values()}
+
+
+def _check_port(parts: SplitResult) -> None:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        # Its own words would tell what stands there: part of a password, if an @ is missing.
+        raise ValueError("must have a port from 1 to 65535, or none")
 
 
 def _is_local(host: str) -> bool:
