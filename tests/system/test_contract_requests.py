@@ -16,7 +16,8 @@ from tests.support.poison.bodies import GOOD, MIB, nested
 from tests.support.producer import Producer
 
 ID_CHARACTERS = "AZaz09._:-"
-LATER = int(time.time() * 1000) + 60_000
+# An hour: the tests before may take minutes after this line has run.
+LATER = int(time.time() * 1000) + 3_600_000
 
 
 async def sent(producer: Producer, simulated: SandboxFeishu, call: Any, **how: Any) -> Capture:
