@@ -28,7 +28,7 @@ check: .venv/dev.stamp ## Lint, format, types and the order of imports.
 	$(BIN)/lint-imports
 
 bench: .venv/dev.stamp servers ## What we claim, measured beside what else could be used.
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.throughput $(ARGS)
 
 proof: .venv/dev.stamp servers ## Load and faults on real parts, every id accounted for (15 minutes).
 	$(BIN)/python -m benchmarks.proof $(ARGS)

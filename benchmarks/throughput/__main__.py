@@ -141,6 +141,8 @@ def _remarks(summaries: Mapping[Cell, Summary], upstream: Mapping[str, float]) -
         f"({upstream['cpu_10k']:.2f} CPU s/10k), {upstream['rate'] / fastest:.1f} times the "
         "fastest rate above."
     )
+    driver = max(summary.driver_busy for summary in summaries.values())
+    yield f"The driver used {driver:.0%} of one CPU at most."
     foreign = sorted(summary.foreign for summary in summaries.values())
     most = max(summary.foreign_most for summary in summaries.values())
     yield (

@@ -43,6 +43,7 @@ class Producer(asyncio.Protocol):
         self._number = -1
         self._body = b""
         self._left = 0
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.confirmed = 0
         """Publishes that the broker has confirmed, the highest tag."""
@@ -52,8 +53,10 @@ class Producer(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(data)
 
-    def close(self) -> None:
-        """Drop the connection; the broker forgets the replies under way."""
+    async def close(self) -> None:
+        """Part from the broker; it forgets the replies under way."""
+        self._send(0, spec.Connection.Close(200, "done", 0, 0))
+        await asyncio.wait({self._closed}, timeout=2)
         if self._transport is not None:
             self._transport.close()
 
@@ -123,6 +126,8 @@ class Producer(asyncio.Protocol):
                 self._send(1, spec.Basic.Consume(queue=DIRECT_REPLY_TO, no_ack=True))
             case spec.Basic.ConsumeOk():
                 self.ready.set_result(None)
+            case spec.Connection.CloseOk():
+                self._closed.set_result(None)
             case spec.Connection.Close() | spec.Channel.Close():
                 raise ConnectionError(f"RabbitMQ closed: {frame.reply_text}")
 

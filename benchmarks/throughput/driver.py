@@ -148,7 +148,7 @@ async def drive(
     with suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             await driver.idle.wait()
-    producer.close()
+    await producer.close()
     return _result(before, after, sorted(latencies), driver)
 
 

@@ -25,7 +25,7 @@ class Cell:
 class Summary:
     """Medians over the rounds of one cell. `cpu_10k` is CPU-seconds per 10,000 calls, by process.
 
-    `consumer_busy` is the consumer's share of its CPU, `foreign` how many CPUs others kept busy.
+    `consumer_busy` and `driver_busy` are shares of one CPU, `foreign` how many CPUs others used.
     """
 
     rounds: int
@@ -36,6 +36,7 @@ class Summary:
     cpu_10k: Mapping[str, float]
     cpu_10k_spread: float
     consumer_busy: float
+    driver_busy: float
     foreign: float
     foreign_most: float
     failed: int
@@ -62,6 +63,7 @@ def summarize(results: Sequence[Result]) -> Summary:
         cpu_10k={name: median(cost[name] for cost in costs) for name in costs[0]},
         cpu_10k_spread=_spread(consumer),
         consumer_busy=median(result.cpu["consumer"] / result.seconds for result in results),
+        driver_busy=median(result.cpu["driver"] / result.seconds for result in results),
         foreign=median(foreign),
         foreign_most=max(foreign),
         failed=sum(result.failed for result in results),
