@@ -125,7 +125,7 @@ def _run(ground: Ground, module: str, *arguments: str) -> dict[str, Any]:
     )
     ground.check()
     if process.returncode:
-        raise SystemExit(f"{module} failed; what the others wrote is gone with {ground.logs}")
+        raise SystemExit(f"{module} failed; what the others wrote is in {ground.logs}")
     figures: dict[str, Any] = json.loads(process.stdout)
     return figures
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -57,11 +58,12 @@ class Ground:
     """Starts everything and stops what it started; consumers on one CPU, all else on the rest."""
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
-        self._root = root
         self._names = names
         self._cpus = Cpus.split()
         self._exit = ExitStack()
-        self._stack = Stack(root / f"throughput-{secrets.token_hex(4)}", given={})
+        self.logs = root / f"throughput-{secrets.token_hex(4)}"
+        """Where the processes' output goes; kept when something failed."""
+        self._stack = Stack(self.logs / "stack", given={})
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._settings: dict[str, str] = {}
         self.url = ""
@@ -71,6 +73,7 @@ class Ground:
         # Children inherit it: whatever is not moved away stays off the consumers' CPU.
         os.sched_setaffinity(0, self._cpus.others)
         try:
+            self.logs.mkdir()
             self._stack.__enter__()
             self._exit.push(self._stack)
             asyncio.run(self._declare())
@@ -90,17 +93,14 @@ class Ground:
         trace: TracebackType | None,
     ) -> None:
         self._exit.close()
+        if kind is None:
+            shutil.rmtree(self.logs)
 
     @property
     def environment(self) -> dict[str, str]:
         """Of every process started here; it holds secrets."""
         inherited = {name: text for name, text in os.environ.items() if "LARK_" not in name}
         return inherited | self._stack.environment() | self._settings
-
-    @property
-    def logs(self) -> Path:
-        """Where the processes' output goes."""
-        return self._stack.directory
 
     @property
     def feishu(self) -> int:
