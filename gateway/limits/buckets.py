@@ -11,6 +11,7 @@ from schemas.apis import Window
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.@:/ *-]{1,120}")
 _SHORT = 5.0
+_NARROW, _WIDE = 0.1, 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,20 @@ class Bucket:
     @property
     def longest(self) -> float:
         """Seconds after which a grant is forgotten: the span of the longest window."""
-        return max((span(window) for window in self.windows), default=0.0)
+        return max(self.spans, default=0.0)
+
+    @property
+    def spans(self) -> tuple[float, ...]:
+        """Seconds that a permit is held against each window (see `span`).
+
+        A short window beside one that allows less in the long run takes the wide margin for
+        nothing: its bursts come further apart, and the long window fills all the same.
+        """
+        rate = min((window.limit / window.seconds for window in self.windows), default=0.0)
+        return tuple(
+            span(window) if window.limit / window.seconds <= rate else window.seconds + _WIDE
+            for window in self.windows
+        )
 
 
 def bucket_of(
@@ -42,7 +56,7 @@ def span(window: Window) -> float:
     travel times seen and costs a minute window 0.6 %. A window of a second would lose a quarter,
     so short windows take 0.1 s and leave the rare slow request to the pause after a 429.
     """
-    return window.seconds + (0.1 if window.seconds <= _SHORT else 0.35)
+    return window.seconds + (_NARROW if window.seconds <= _SHORT else _WIDE)
 
 
 def _part(text: str) -> str:

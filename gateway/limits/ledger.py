@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .buckets import Bucket, span
+from .buckets import Bucket
 
 _GRAINS = 50
 
@@ -98,6 +98,6 @@ def ages(entries: Sequence[Entry], now: float) -> list[tuple[float, int]]:
 
 
 def _grain_end(now: float, bucket: Bucket) -> float:
-    shortest = min((span(window) for window in bucket.windows), default=0.0)
+    shortest = min(bucket.spans, default=0.0)
     grain = shortest / _GRAINS
     return math.ceil(now / grain) * grain if grain else now

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from .batches import Batches, Command
-from .buckets import Bucket, span
+from .buckets import Bucket
 
 PAUSED = 2
 OTHER_EPOCH = 3
@@ -74,8 +74,8 @@ class LimitStore:
     async def acquire(self, bucket: Bucket, want: int, epoch: int) -> Answer:
         """Take up to `want` permits; calls of one moment share a round trip."""
         arguments = [epoch, want, _ttl(bucket)]
-        for window in bucket.windows:
-            arguments += (window.limit, _microseconds(span(window)))
+        for window, seconds in zip(bucket.windows, bucket.spans, strict=True):
+            arguments += (window.limit, _microseconds(seconds))
         keys = self._keys(bucket, epoch)
         reply = await self._acquires.ask((self._acquire.sha, 3, *keys, *arguments))
         granted, wait, reason, its_epoch, now = reply
