@@ -53,7 +53,7 @@ class Pipeline:
         self._endings = endings
         self._policy = policy
         self._metrics = metrics
-        self._in_hand: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        self._in_hand: dict[tuple[str | None, ...], asyncio.Future[bool]] = {}
 
     async def process(self, delivery: Delivery, alias: str) -> bool:
         """Carry a delivery to its end. True: it may be acked; False: it goes back to its queue."""
@@ -62,7 +62,8 @@ class Pipeline:
         except (Poison, GatewayError) as problem:
             await self._end_unopened(delivery, alias, problem)
             return True
-        key = (alias, work.job.call_id)
+        # Two publishes of one id wait for two answers: only the same message is the same delivery.
+        key = (alias, work.job.call_id, work.address.reply_to, work.address.correlation_id)
         if delivery.redelivered and (first := self._in_hand.get(key)):
             # Its connection broke while this process had it in hand; the end is that one's end.
             return await asyncio.shield(first)
