@@ -75,6 +75,11 @@ def test_64_levels_are_taken() -> None:
     assert parse_call(json.dumps(call_with(body=document)).encode()).body == document
 
 
+def test_64_levels_beside_others_are_taken() -> None:
+    document = [[], [], nested(62)]
+    assert parse_call(json.dumps(call_with(body=document)).encode()).body == document
+
+
 def test_many_brackets_are_no_depth() -> None:
     document = [[] for _ in range(200)] + ["[" * 200]
     assert parse_call(json.dumps(call_with(body=document)).encode()).body == document

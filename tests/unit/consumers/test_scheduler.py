@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import pytest
@@ -31,12 +31,14 @@ class Doled:
     def __init__(self, *grants: Grant | Exception) -> None:
         self.grants = list(grants)
         self.asked: list[tuple[str, int]] = []
+        self.meanwhile: Callable[[], object] = lambda: None
         self.open = asyncio.Event()
         self.open.set()
 
     async def acquire(self, bucket: Bucket, want: int) -> Grant:
         self.asked.append((bucket.key, want))
         await self.open.wait()
+        self.meanwhile()
         grant = self.grants.pop(0) if self.grants else Grant(want, 0.0, "")
         if isinstance(grant, Exception):
             raise grant
@@ -219,7 +221,17 @@ async def test_the_permit_of_a_call_that_left_goes_to_the_next() -> None:
     await settled()
     gone.cancel()
     assert await stays < 1
-    assert (await ended([gone]))[0].__class__ is asyncio.CancelledError
+    assert isinstance((await ended([gone]))[0], asyncio.CancelledError)
+
+
+async def test_the_permit_of_a_call_that_leaves_at_that_moment_goes_to_the_next() -> None:
+    limiter = Doled(full(0.02), Grant(1, 0.0, "window"))
+    line = scheduler(limiter)
+    gone, stays = (asyncio.create_task(line.turn(job(MANY), "bulk")) for _ in range(2))
+    await settled()
+    limiter.meanwhile = gone.cancel
+    assert await stays < 1
+    assert isinstance((await ended([gone]))[0], asyncio.CancelledError)
 
 
 async def test_the_permit_of_a_call_that_expired_meanwhile_goes_to_the_next() -> None:
