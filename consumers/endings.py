@@ -22,6 +22,10 @@ from .settlement import Finish
 from .work import Work
 
 PAUSE_SECONDS = 1.0
+PATIENCE = 6
+"""Nacks, within two seconds, after which a reply queue counts as one that takes nothing."""
+FULL_SECONDS = 30.0
+"""How long a queue that took nothing is asked only once for each reply."""
 
 log = structlog.get_logger()
 
@@ -32,6 +36,7 @@ class Endings:
     def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
         self._publisher = publisher
         self._metrics = metrics
+        self._full: dict[str, float] = {}
 
     async def of_work(self, work: Work, ending: Finish, answer: Answer | None) -> None:
         """End a call."""
@@ -91,16 +96,23 @@ class Endings:
         self._record(alias, address, ending, work)
 
     async def _reply(self, address: Address, reply_to: str, body: bytes, *, ok: bool) -> None:
+        now = time.monotonic()
         outcome = await self._publisher.until_confirmed(
             "",
             reply_to,
             body,
             # RabbitMQ up to 4.1 returns every mandatory message to a direct reply address.
             mandatory=not reply_to.startswith(names.DIRECT_REPLY_TO),
+            nacks=1 if self._full.get(reply_to, 0.0) > now else PATIENCE,
             **reply_properties(address, ok=ok),
         )
-        routed = outcome is Published.CONFIRMED
-        self._metrics.replies.labels("sent" if routed else "unroutable").inc()
+        if outcome is Published.NACKED:
+            # Calls that wait for room there would use up the prefetch, and all others wait too.
+            log.warning("a reply queue takes no reply", call_id=address.call_id)
+            self._full = {name: until for name, until in self._full.items() if until > now}
+            self._full[reply_to] = time.monotonic() + FULL_SECONDS
+        states = {Published.CONFIRMED: "sent", Published.NACKED: "refused"}
+        self._metrics.replies.labels(states.get(outcome, "unroutable")).inc()
 
     def _record(
         self, alias: str | None, address: Address, ending: Finish, work: Work | None

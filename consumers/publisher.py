@@ -69,15 +69,23 @@ class Publisher:
         self._channels = []
 
     async def until_confirmed(
-        self, exchange: str, routing_key: str, body: bytes, *, mandatory: bool, **properties: Any
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        mandatory: bool,
+        nacks: int | None = None,
+        **properties: Any,
     ) -> Published:
-        """Publish until the broker confirms it, or returns it as unroutable."""
-        pause = 0.05
+        """Publish until the broker confirms it or returns it, or nacks it for the *nacks*th time."""
+        pause, nacked = 0.05, 0
         while True:
             outcome = await self.publish(
                 exchange, routing_key, body, mandatory=mandatory, **properties
             )
-            if outcome in (Published.CONFIRMED, Published.RETURNED):
+            nacked += outcome is Published.NACKED
+            if outcome in (Published.CONFIRMED, Published.RETURNED) or nacked == nacks:
                 return outcome
             log.warning("publish not confirmed", exchange=exchange, outcome=outcome.value)
             await asyncio.sleep(pause)

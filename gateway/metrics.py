@@ -29,7 +29,7 @@ class Metrics:
             "calls_parked", "Calls sent to a retry rung, by why: limit, retry or drain.", "why"
         )
         self.replies = self._counter(
-            "replies", "Replies, by what became of them: sent, unroutable or none.", "outcome"
+            "replies", "Replies, by what became of them: sent, unroutable or refused.", "outcome"
         )
         self.dead_letters = self._counter("dead_letters", "Dead letters, by reason.", "reason")
         self.dead_letter_rows = self._counter(

@@ -129,10 +129,16 @@ class Producer:
         """Disconnect."""
         await self._connection.close()
 
-    async def reply_queue(self, name: str) -> str:
-        """Declare a reply queue, named by the broker if the name is empty; keep what arrives."""
+    async def reply_queue(self, name: str, **arguments: Any) -> str:
+        """Declare a reply queue, named by the broker if the name is empty; keep what arrives.
+
+        With arguments it rejects what is too much for it.
+        """
         channel = await self._connection.channel()
-        queue = (await channel.queue_declare(name, exclusive=True)).queue or ""
+        if arguments:
+            arguments["x-overflow"] = "reject-publish"
+        declared = await channel.queue_declare(name, exclusive=True, arguments=arguments)
+        queue = declared.queue or ""
         await channel.basic_consume(queue, self._take_reply, no_ack=True)
         return queue
 

@@ -11,6 +11,7 @@ import pytest
 from sandbox.feishu import SandboxFeishu
 from schemas import names
 from tests.support.calls import invite, read, send
+from tests.support.gateway import api_requests
 from tests.support.producer import Producer
 from tests.support.waiting import eventually
 
@@ -20,6 +21,11 @@ TRACE = {
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "tracestate": "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7",
 }
+
+
+@pytest.fixture(scope="module")
+def gateway_environment(gateway_environment: dict[str, str]) -> dict[str, str]:
+    return gateway_environment | {"LARK_SERVICE_PREFETCH": "8"}
 
 
 async def test_a_success_is_answered_with_feishus_own_words(producer: Producer) -> None:
@@ -165,3 +171,14 @@ async def test_without_a_reply_address_a_success_is_carried_out_in_silence(
     assert (await producer.call(read())).json["ok"]
     assert len(producer.replies) == replies + 1
     assert len(producer.letters) == letters
+
+
+async def test_a_reply_queue_that_is_full_stops_nobody_else(
+    producer: Producer, simulated: SandboxFeishu
+) -> None:
+    full = await producer.reply_queue("lark.reply.full", **{"x-max-length": 0})
+    before = simulated.world.ledger.last_number
+    for _ in range(40):
+        await producer.send(read(), reply_to=full)
+    assert (await producer.call(read())).json["ok"]
+    assert len(api_requests(simulated, before)) == 41
