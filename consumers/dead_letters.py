@@ -30,6 +30,7 @@ from .settlement import end_unopened
 
 PAUSE_SECONDS = 2.0
 HEADER_STEPPED_BACK = "lark-stepped-back"
+_AMQP_NAMES = {"message_type": "type"}
 
 log = structlog.get_logger()
 
@@ -154,7 +155,7 @@ def row_of(delivery: Delivery) -> DeadLetterRow:
         error=_error_in(headers),
         body=delivery.body,
         headers={name: value for name, value in headers.items() if name != HEADER_STEPPED_BACK},
-        properties=kept_properties(delivery),
+        properties={_AMQP_NAMES.get(k, k): v for k, v in kept_properties(delivery).items()},
         routing_key=routing_key,
         attempts=attempts if isinstance(attempts, int) else 0,
         first_seen=_instant(first_seen) if isinstance(first_seen, int) else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import struct
 import uuid
 from enum import StrEnum
 from typing import Any
@@ -21,6 +22,8 @@ from .connection import Link, open_channel, told_to_stop
 CHANNELS = 8
 """Publishes on one channel are written one after the other; several channels share the waiting."""
 LONGEST_PAUSE = 5.0
+UNWRITABLE = (TypeError, ValueError, OverflowError, struct.error)
+"""What pamqp raises for a value that AMQP cannot hold."""
 
 log = structlog.get_logger()
 
@@ -78,7 +81,7 @@ class Publisher:
         nacks: int | None = None,
         **properties: Any,
     ) -> Published:
-        """Publish until the broker confirms it or returns it, or nacks it for the *nacks*th time."""
+        """Publish until it is confirmed, returned as unroutable, or nacked so many times."""
         pause, nacked = 0.05, 0
         while True:
             outcome = await self.publish(
@@ -121,6 +124,9 @@ class Publisher:
             if told_to_stop():
                 raise
             self._abandon(channel)
+        except UNWRITABLE:
+            # The message itself is at fault, and would be for ever.
+            raise
         except Exception:  # noqa: BLE001  at a clean end of stream aiormq raises a bare Exception
             self._abandon(channel)
         self._metrics[outcome].inc()

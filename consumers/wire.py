@@ -115,6 +115,8 @@ def _value(value: Any) -> bytes:
             return b"F" + table(value)
         case list():
             return b"A" + _long(b"".join(map(_value, value)))
+        case str():
+            return b"S" + _long(value.encode("utf-8", "surrogateescape"))
         case bytes():
             return b"S" + _long(value)
         case float():

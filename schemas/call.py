@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import math
+import posixpath
 import re
 from base64 import b64decode
 from collections.abc import Callable
@@ -238,7 +239,8 @@ class Call(BaseModel):
 
     def asks_for_credentials(self) -> bool:
         """Whether the path is one of Feishu's credential endpoints, which are the gateway's own."""
-        path = self._fill(str).lower()
+        # Filled in and decoded, `x/../auth` would lead there as well.
+        path = posixpath.normpath(self._fill(str)).lower()
         if path == _USER_INFO and self.method == "GET":
             return False
         return _CREDENTIALS.fullmatch(path) is not None

@@ -180,6 +180,7 @@ async def test_a_dead_letter_becomes_a_row_of_the_same_content(
         BODY,
         message_id="order-2",
         app_id="shop",
+        type="lark.call.v1",
         headers={"tenant": "acme\0", "raw": bytearray(b"\xff")},
         routing_key="default.bulk.eu",
     )
@@ -193,6 +194,7 @@ async def test_a_dead_letter_becomes_a_row_of_the_same_content(
     assert row["headers"]["lark-call-id"] == "order-2"
     assert row["properties"]["message_id"] == "order-2"
     assert row["properties"]["app_id"] == "shop"
+    assert row["properties"]["type"] == "lark.call.v1"
     assert row["routing_key"] == "default.bulk.eu"
     assert row["attempts"] == 0
     assert row["first_seen"].timestamp() * 1000 == letter.headers[names.HEADER_FIRST_SEEN]

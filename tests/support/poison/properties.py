@@ -138,6 +138,7 @@ UNROUTED = [
         "nobody.interactive",
         "nobody.bulk.and.more",
         "interactive.default",
+        "nobody.\udcff",
         "*.interactive",
         "#",
         "x" * 255,

@@ -102,5 +102,9 @@ def test_a_table_that_is_none_is_a_value_error(data: bytes) -> None:
         read(HEADERS, data)
 
 
+def test_text_that_is_no_utf_8_may_go_into_a_header() -> None:
+    assert table({"key": "a\udcff"}) == header(b"S", b"\0\0\0\2a\xff", b"key")
+
+
 def test_a_table_without_entries_is_written() -> None:
     assert table(None) == table({}) == b"\0\0\0\0"
