@@ -28,6 +28,7 @@ from .calls import CallHandler
 from .dead_letters import DeadLetterHandler
 from .endings import Endings
 from .intake import Intake
+from .patience import Patience
 from .pipeline import Pipeline
 from .process import Process
 from .publisher import Publisher
@@ -36,7 +37,8 @@ from .topology import Topology
 
 DEAD_LETTER_PREFETCH = 100
 MOST_HELD = 32
-"""Calls of one saturated bucket that a process keeps in hand, at most a quarter of the prefetch."""
+"""Calls that wait in hand for one saturated bucket, or for one full reply queue, at most a quarter
+of the prefetch: what is stuck must leave room for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,11 @@ async def open_process(
         executor = Executor(
             tokens, Feishu(session), limiter, policy, metrics, api_timeout=settings.api_timeout
         )
-        scheduler = Scheduler(limiter, cap=max(1, min(MOST_HELD, settings.prefetch // 4)))
+        most_held = max(1, min(MOST_HELD, settings.prefetch // 4))
+        scheduler = Scheduler(limiter, cap=most_held)
         url = settings.rabbitmq_url.get_secret_value()
         publisher = Publisher(url, metrics)
-        endings = Endings(publisher, metrics)
+        endings = Endings(publisher, Patience(most_held), metrics)
         pipeline = Pipeline(
             apps=parts.apps,
             catalogue=parts.catalogue,

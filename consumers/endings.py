@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,16 +17,13 @@ from schemas.reply import CallError
 
 from .codec import Address, Delivery, history_of
 from .copies import dead_letter
+from .patience import Patience
 from .publisher import Published, Publisher
 from .replies import error_of, reply_body, reply_properties
 from .settlement import Finish
 from .work import Work
 
 PAUSE_SECONDS = 1.0
-PATIENCE = 6
-"""Nacks, within two seconds, after which a reply queue counts as one that takes nothing."""
-FULL_SECONDS = 30.0
-"""How long a queue that took nothing is asked only once for each reply."""
 
 log = structlog.get_logger()
 
@@ -33,10 +31,10 @@ log = structlog.get_logger()
 class Endings:
     """Publishes what a settlement asks for."""
 
-    def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
+    def __init__(self, publisher: Publisher, patience: Patience, metrics: Metrics) -> None:
         self._publisher = publisher
+        self._patience = patience
         self._metrics = metrics
-        self._full: dict[str, float] = {}
 
     async def of_work(self, work: Work, ending: Finish, answer: Answer | None) -> None:
         """End a call."""
@@ -92,25 +90,28 @@ class Endings:
                 api=work.job.route.name if work else None,
                 timing=work.timing() if work else None,
             )
-            await self._reply(address, address.reply_to, body, ok=ending.error is None)
+            wanted_until = work.job.deadline if work else 0.0
+            await self._reply(
+                address, address.reply_to, body, wanted_until, ok=ending.error is None
+            )
         self._record(alias, address, ending, work)
 
-    async def _reply(self, address: Address, reply_to: str, body: bytes, *, ok: bool) -> None:
-        now = time.monotonic()
-        outcome = await self._publisher.until_confirmed(
+    async def _reply(
+        self, address: Address, reply_to: str, body: bytes, wanted_until: float, *, ok: bool
+    ) -> None:
+        publish = partial(
+            self._publisher.until_confirmed,
             "",
             reply_to,
             body,
             # RabbitMQ up to 4.1 returns every mandatory message to a direct reply address.
             mandatory=not reply_to.startswith(names.DIRECT_REPLY_TO),
-            nacks=1 if self._full.get(reply_to, 0.0) > now else PATIENCE,
+            nack_is_final=True,
             **reply_properties(address, ok=ok),
         )
+        outcome = await self._patience.offer(reply_to, wanted_until, publish)
         if outcome is Published.NACKED:
-            # Calls that wait for room there would use up the prefetch, and all others wait too.
             log.warning("a reply queue takes no reply", call_id=address.call_id)
-            self._full = {name: until for name, until in self._full.items() if until > now}
-            self._full[reply_to] = time.monotonic() + FULL_SECONDS
         states = {Published.CONFIRMED: "sent", Published.NACKED: "refused"}
         self._metrics.replies.labels(states.get(outcome, "unroutable")).inc()
 

@@ -78,17 +78,17 @@ class Publisher:
         body: bytes,
         *,
         mandatory: bool,
-        nacks: int | None = None,
+        nack_is_final: bool = False,
         **properties: Any,
     ) -> Published:
-        """Publish until it is confirmed, returned as unroutable, or nacked so many times."""
-        pause, nacked = 0.05, 0
+        """Publish until it is confirmed or returned as unroutable; or nacked, if that is final."""
+        pause = 0.05
         while True:
             outcome = await self.publish(
                 exchange, routing_key, body, mandatory=mandatory, **properties
             )
-            nacked += outcome is Published.NACKED
-            if outcome in (Published.CONFIRMED, Published.RETURNED) or nacked == nacks:
+            refused = outcome is Published.NACKED and nack_is_final
+            if refused or outcome in (Published.CONFIRMED, Published.RETURNED):
                 return outcome
             log.warning("publish not confirmed", exchange=exchange, outcome=outcome.value)
             await asyncio.sleep(pause)
