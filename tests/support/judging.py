@@ -6,8 +6,8 @@ import secrets
 from typing import Any
 
 from sandbox.feishu import SandboxFeishu
+from tests.support.amqp import Message
 from tests.support.gateway import api_requests
-from tests.support.producer import Message
 
 
 def unique(magic: str) -> str:

@@ -12,10 +12,11 @@ import pytest
 from gateway.catalogue import derive_key
 from sandbox.feishu import DEFAULT_APP_ID, DEFAULT_SECRET, SandboxFeishu
 from schemas import names
+from tests.support.amqp import Message
 from tests.support.calls import change, invite, read, send
 from tests.support.gateway import Gateway
 from tests.support.judging import assert_error, requests_of, unique
-from tests.support.producer import Message, Producer
+from tests.support.producer import Producer
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime
 import secrets
-import struct
 import time
 from typing import Any
 
 import pytest
 
 from schemas import names
+from tests.support.amqp import Message
 from tests.support.calls import invite, read
 from tests.support.judging import unique
-from tests.support.producer import Message, Producer
+from tests.support.poison.odd import ODD
+from tests.support.producer import Producer
 from tests.support.rows import Rows
 
 BODY = b'{"method": "GET",  "path": "/open-apis/x/y" , "unknown": "\\u00e9"}'
@@ -209,37 +210,7 @@ async def test_letters_that_are_alike_are_rows_of_their_own(producer: Producer, 
     assert len(await rows.of("alike", 50)) == 50
 
 
-def table_of(depth: int) -> bytes:
-    table = b""
-    for _ in range(depth):
-        table = b"\x01aF" + struct.pack(">I", len(table)) + table
-    return table
-
-
-@pytest.mark.parametrize(
-    "properties",
-    [
-        pytest.param({"timestamp": 1_700_000_000_000_000}, id="timestamp in microseconds"),
-        pytest.param({"timestamp": 2**64 - 1}, id="largest timestamp"),
-        pytest.param({"app_id": b"\xff\xfe"}, id="property that is no UTF-8"),
-        pytest.param({"app_id": "\0"}, id="property with a NUL"),
-        pytest.param({"headers": b"\x02\xff\xfet\x01"}, id="header name that is no UTF-8"),
-        pytest.param({"headers": b"\x01aS\0\0\0\x02\xff\xfe"}, id="header that is no UTF-8"),
-        pytest.param({"headers": b"\x01aT" + b"\xff" * 8}, id="header timestamp out of range"),
-        pytest.param({"headers": b"\x01ad" + struct.pack(">d", 1e300)}, id="large double"),
-        pytest.param({"headers": b"\x01aD\xff\x7f\xff\xff\xff"}, id="odd decimal"),
-        pytest.param({"headers": {"a": 2**63 - 1, "b": None, "c": bytearray(9)}}, id="types"),
-        pytest.param({"headers": {f"h{n}": n for n in range(9_000)}}, id="9,000 headers"),
-        pytest.param({"headers": {"large": "x" * 130_850}}, id="header that fills its frame"),
-        pytest.param({"headers": table_of(100)}, id="headers of 100 levels"),
-        pytest.param({"headers": table_of(3_000)}, id="headers of 3,000 levels"),
-        pytest.param({"headers": {"x-death": "x"}}, id="x-death that is none"),
-        pytest.param({"headers": {"x-death": []}}, id="empty x-death"),
-        pytest.param({"headers": {"x-death": [{}]}}, id="x-death of nothing"),
-        pytest.param({"headers": {"lark-deadline": "9" * 100_000}}, id="very long deadline"),
-        pytest.param({"headers": {"n" * 255: 1}}, id="header name of 255 bytes"),
-    ],
-)
+@pytest.mark.parametrize("properties", [pytest.param(how, id=name) for name, how in ODD.items()])
 async def test_no_message_is_too_odd_to_be_buried_and_kept(
     properties: dict[str, Any], producer: Producer, rows: Rows
 ) -> None:

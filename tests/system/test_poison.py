@@ -9,13 +9,14 @@ import pytest
 
 from sandbox.feishu import SandboxFeishu
 from schemas import names
+from tests.support.amqp import Message
 from tests.support.gateway import Gateway, api_requests
-from tests.support.poison import bodies, fields, headers, properties
+from tests.support.poison import bodies, fields, headers, order, properties
 from tests.support.poison.kinds import CALL, Poison, parametrized
 from tests.support.poison.properties import REPLY_ADDRESSES
-from tests.support.producer import GOOD_CALL, Message, Producer
+from tests.support.producer import GOOD_CALL, Producer
 
-KINDS = [*bodies.KINDS, *fields.KINDS, *headers.KINDS, *properties.KINDS]
+KINDS = [*bodies.KINDS, *fields.KINDS, *headers.KINDS, *properties.KINDS, *order.KINDS]
 ALWAYS = {"type", "message", "retryable", "outcome"}
 
 

@@ -7,7 +7,6 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -17,6 +16,7 @@ from gateway.request import build_request
 from schemas.names import MAX_RESPONSE_BYTES
 from schemas.reply import ErrorType, Outcome
 from tests.support.builders import make_call
+from tests.support.spoken import Spoken
 
 SUCCESS = b'{"code":0,"msg":"success"}'
 JSON = b"Content-Type: application/json\r\n"
@@ -30,23 +30,6 @@ def answer(
 ) -> bytes:
     size = len(body) if length is None else length
     return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n" % (status, headers, size) + body
-
-
-@dataclass
-class Spoken:
-    """What the server at the other end says, and what it heard."""
-
-    words: bytes = b""
-    heard: list[bytes] = field(default_factory=list)
-    stays: bool = False
-    url: str = ""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.heard.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(self.words)
-        if self.stays:
-            await reader.read()
-        writer.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
@@ -18,31 +18,12 @@ from gateway.limits.limiter import Limiter
 from schemas.apis import Window
 from schemas.reply import ErrorType
 from tests.support.builders import make_job
+from tests.support.doled import Doled, full
 from tests.support.waiting import eventually
 
 SECOND = Bucket("second", (Window(1, 1),))
 MINUTE = Bucket("minute", (Window(60, 60),))
 MANY = Bucket("many", (Window(1000, 1),))
-
-
-class Doled:
-    """Gives what it was told to give, then all that is asked for."""
-
-    def __init__(self, *grants: Grant | Exception) -> None:
-        self.grants = list(grants)
-        self.asked: list[tuple[str, int]] = []
-        self.meanwhile: Callable[[], object] = lambda: None
-        self.open = asyncio.Event()
-        self.open.set()
-
-    async def acquire(self, bucket: Bucket, want: int) -> Grant:
-        self.asked.append((bucket.key, want))
-        await self.open.wait()
-        self.meanwhile()
-        grant = self.grants.pop(0) if self.grants else Grant(want, 0.0, "")
-        if isinstance(grant, Exception):
-            raise grant
-        return grant
 
 
 def scheduler(limiter: Doled, cap: int = 32) -> Scheduler:
@@ -53,10 +34,6 @@ def job(bucket: Bucket = SECOND, *, left: float = 60.0, name: str = "c") -> Job:
     made = make_job(deadline=time.time() + left, call_id=name)
     made.bucket = bucket
     return made
-
-
-def full(seconds: float) -> Grant:
-    return Grant(0, seconds, "window")
 
 
 async def ended(tasks: Iterable[asyncio.Task[Any]]) -> list[Any]:
