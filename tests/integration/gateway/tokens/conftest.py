@@ -33,6 +33,8 @@ class Simulated:
     """A simulated Feishu and its one app. Its port is its own, so its tokens are as well."""
 
     server: SandboxFeishu
+    accepted: int = 0
+    """Calls with a token that was taken."""
 
     @property
     def app(self) -> App:
@@ -52,7 +54,9 @@ class Simulated:
 
     def accepts(self, token: str) -> bool:
         """Whether a call with this token would be taken."""
-        return token in self.server.world.tokens._valid
+        accepted = token in self.server.world.tokens._valid
+        self.accepted += accepted
+        return accepted
 
     def fail(self, **fault: object) -> None:
         """Script a fault for token requests."""
