@@ -15,6 +15,8 @@ from rich.table import Table
 from consumers.app import build_parts
 from gateway.settings import SECRETS, Settings, load_settings
 
+COMPOSE_PASSWORDS = ("RABBITMQ_PASSWORD", "REDIS_PASSWORD", "POSTGRES_PASSWORD")
+
 app = typer.Typer(help="The settings.", no_args_is_help=True)
 
 
@@ -69,4 +71,6 @@ def example_text() -> str:
         else:
             lines.append(f"# {name}={'' if default is None else default}")
         lines.append("")
-    return "\n".join(lines)
+    lines.append("# For docker compose alone: the passwords of its servers, letters and digits.")
+    lines += [f"# {name}=local-only" for name in COMPOSE_PASSWORDS]
+    return "\n".join([*lines, ""])
