@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -20,19 +19,23 @@ COLUMNS = [
 class Rows:
     """Reads the rows of dead letters that share a correlation id."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
+    def __init__(self, url: str) -> None:
+        self._url = url
 
     async def of(self, correlation_id: str, count: int = 1, within: float = 5) -> list[Any]:
         """Wait for so many rows, with their JSON parsed."""
         deadline = time.monotonic() + within
         query = f"SELECT {', '.join(COLUMNS)} FROM dead_letters WHERE properties->>$1 = $2"  # noqa: S608
-        while True:
-            rows = await self._connection.fetch(query, "correlation_id", correlation_id)
-            if len(rows) >= count:
-                return [_parsed(row) for row in rows]
-            assert time.monotonic() < deadline, f"{len(rows)} rows of {count}"
-            await asyncio.sleep(0.02)
+        connection = await asyncpg.connect(self._url)
+        try:
+            while True:
+                rows = await connection.fetch(query, "correlation_id", correlation_id)
+                if len(rows) >= count:
+                    return [_parsed(row) for row in rows]
+                assert time.monotonic() < deadline, f"{len(rows)} rows of {count}"
+                await asyncio.sleep(0.02)
+        finally:
+            await connection.close()
 
 
 def _parsed(row: asyncpg.Record) -> dict[str, Any]:
@@ -43,8 +46,6 @@ def _parsed(row: asyncpg.Record) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def rows(database_url: str) -> AsyncIterator[Rows]:
+def rows(database_url: str) -> Rows:
     """The dead letters of this test module's gateway."""
-    connection = await asyncpg.connect(database_url)
-    yield Rows(connection)
-    await connection.close()
+    return Rows(database_url)

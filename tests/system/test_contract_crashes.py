@@ -169,17 +169,6 @@ async def test_a_call_that_crashes_everyone_is_given_up(
         assert letter.dead_error == reply.error
 
 
-async def test_a_process_that_is_told_to_stop_finishes_what_it_began(
-    gateway: Gateway, producer: Producer, simulated: SandboxFeishu
-) -> None:
-    place = unique("sim_slow_1s")
-    waiting = asyncio.create_task(producer.call(invite(place)))
-    await eventually(lambda: bool(requests_of(simulated, place)))
-    assert await gateway.terminate() == 0
-    assert (await waiting).json["ok"]
-    await gateway.start()
-
-
 async def test_a_wrong_secret_is_told_to_the_producer(
     gateway: Gateway, producer: Producer, simulated: SandboxFeishu
 ) -> None:
