@@ -57,7 +57,7 @@ def machine() -> dict[str, object]:
         if line.startswith("model name")
     ]
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "cpu": model[0] if model else platform.processor(),
         "system": platform.platform(),
         "python": platform.python_version(),
