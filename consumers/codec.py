@@ -156,6 +156,8 @@ def _check_form(properties: spec.Basic.Properties) -> None:
 
 def _deadline(delivery: Delivery, first_seen: float) -> float:
     properties, headers = delivery.properties, delivery.headers
+    if delivery.exchange == names.REENTER_EXCHANGE and names.HEADER_NOT_AFTER in headers:
+        return _number(headers, names.HEADER_NOT_AFTER, first_seen * 1000) / 1000
     default = DEFAULT_DEADLINE_SECONDS if properties.reply_to else DAY_SECONDS
     bounds = []
     if names.HEADER_DEADLINE in headers:

@@ -71,7 +71,7 @@ def delayed_copy(
     """Properties of a copy that goes to a retry rung; it keeps its call id, deadline and age."""
     headers = kept_headers(delivery) | {
         names.HEADER_CALL_ID: envelope.call_id,
-        names.HEADER_DEADLINE: int(envelope.deadline * 1000),
+        names.HEADER_NOT_AFTER: int(envelope.deadline * 1000),
         names.HEADER_FIRST_SEEN: int(envelope.history.first_seen * 1000),
         names.HEADER_ATTEMPTS: attempts,
         names.HEADER_TRIES: tries,

@@ -128,6 +128,16 @@ async def test_a_call_that_feishu_keeps_limiting_is_answered_before_its_deadline
     assert 1 < len(requests_of(simulated, place)) < 4
 
 
+async def test_a_pause_that_a_retry_rung_would_stretch_beyond_the_deadline_is_not_stretched(
+    producer: Producer, simulated: SandboxFeishu
+) -> None:
+    place, began = unique("sim_chat_limited"), time.monotonic()
+    reply = await producer.call(invite(place), **deadline_in(1.5))
+    assert reply.at - began < 1.5
+    assert_error(reply, "rate_limited", "not_executed", retryable=True)
+    assert len(requests_of(simulated, place)) == 2
+
+
 async def test_repeats_end_with_the_deadline(producer: Producer, simulated: SandboxFeishu) -> None:
     places = [unique("sim_slow_9s") for _ in range(2)] + [unique("sim_500"), unique("sim_500")]
     calls = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from gateway.catalogue import derive_key
 from sandbox.feishu import SandboxFeishu
+from sandbox.feishu.faults import Rule
 from tests.support.calls import SEND, change, invite, read, send
 from tests.support.gateway import api_requests
 from tests.support.judging import assert_error, requests_of, unique
@@ -71,6 +74,60 @@ async def test_a_token_that_is_rejected_twice_is_feishus_error(
     assert reply.error["code"] == reply.json["response"]["body"]["code"] == 99991663
     assert reply.json["meta"]["attempts"] == 0
     assert len(requests_of(simulated, place)) <= 2
+
+
+async def test_what_follows_an_attempt_that_may_have_been_executed_does_not_undo_it(
+    producer: Producer, simulated: SandboxFeishu
+) -> None:
+    # For a minute nothing more is sent to these two.
+    full = {"status": 429, "code": 99991400, "headers": {"x-ogw-ratelimit-reset": "60"}}
+    answer_to, card = f"{SEND}/:message_id/reply", f"{SEND}/:message_id"
+    for template, faults in {
+        answer_to: [{"status": 500}, {"status": 400, "code": 230020}, full],
+        card: [{"status": 500}, full],
+    }.items():
+        for fault in faults:
+            simulated.world.script.rules.append(Rule.parse(fault | {"template": template}))
+    common = {"path_params": {"message_id": "om_1"}, "body": {}}
+    calls = [
+        {"method": "POST", "path": answer_to, **common},
+        {"method": "PATCH", "path": card, **common},
+    ]
+    replies = await asyncio.gather(*(producer.call(call, expiration="10000") for call in calls))
+    for reply in replies:
+        assert_error(reply, "feishu_unavailable", "unknown", retryable=True)
+        assert "earlier attempt" in reply.error["message"]
+        assert reply.json["response"]["status"] == 429
+        assert reply.json["meta"]["attempts"] == 1
+
+
+async def test_a_call_that_was_put_off_and_fails_is_buried_as_it_came(
+    producer: Producer, simulated: SandboxFeishu
+) -> None:
+    template = "/open-apis/im/v1/chats/:chat_id/top_notice/put_top_notice"
+    for fault in ({"status": 400, "code": 230020}, {"status": 400, "code": 12345}):
+        simulated.world.script.rules.append(Rule.parse(fault | {"template": template}))
+    began = time.time() * 1000
+    await producer.send(
+        {"method": "POST", "path": template, "path_params": {"chat_id": "oc_1"}, "body": {}},
+        correlation_id="put off",
+        message_id="m-1",
+        headers={"lark-call-id": "h-1", "tenant": "acme"},
+        routing_key="default.bulk.eu",
+    )
+    letter = await producer.letter_of("put off")
+    headers = letter.headers
+    assert headers.pop("lark-first-seen") < began + 1000
+    assert json.loads(headers.pop("lark-dead-error"))["code"] == 12345
+    assert letter.properties.message_id == "m-1"
+    assert headers == {
+        "tenant": "acme",
+        "lark-call-id": "h-1",
+        "lark-dead-reason": "failed",
+        "lark-attempts": 1,
+        "lark-origin-exchange": "lark.calls",
+        "lark-origin-routing-key": "default.bulk.eu",
+    }
 
 
 async def test_every_attempt_of_a_k_call_carries_the_key_of_its_call_id(

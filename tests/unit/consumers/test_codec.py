@@ -127,6 +127,7 @@ FORGED = {
     "lark-attempts": 3,
     "lark-tries": 3,
     "lark-not-before": 2**61,
+    "lark-not-after": 2**60,
     "lark-made-up-id": True,
     "lark-origin-user": "somebody",
 }
@@ -138,6 +139,7 @@ def test_a_history_counts_for_nothing_from_a_producer() -> None:
     assert (history.first_seen, history.attempts, history.tries) == (NOW, 0, 0)
     assert (history.not_before, history.producer) == (0.0, "shop")
     assert open_envelope(delivery).id_given
+    assert open_envelope(delivery).deadline == NOW + DAY
 
 
 def test_a_history_counts_on_a_copy_of_the_gateways() -> None:
@@ -146,6 +148,7 @@ def test_a_history_counts_on_a_copy_of_the_gateways() -> None:
     assert (history.first_seen, history.attempts, history.tries) == (0.001, 3, 3)
     assert (history.not_before, history.producer) == (2**61 / 1000, "somebody")
     assert not open_envelope(delivery).id_given
+    assert open_envelope(delivery).deadline == 2**60 / 1000
 
 
 def test_a_history_that_is_none_is_none() -> None:

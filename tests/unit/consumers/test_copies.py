@@ -101,6 +101,13 @@ def test_a_delayed_copy_is_the_same_call_with_a_history() -> None:
     assert copy.properties.expiration is None
 
 
+def test_the_producers_own_deadline_stays_as_it_was() -> None:
+    given = str(int(NOW + 5) * 1000)
+    copy = make_copy(make_delivery(expiration="1000", headers={"lark-deadline": given}))
+    assert open_envelope(copy).deadline == NOW + 1
+    assert copy.headers["lark-deadline"] == given
+
+
 def test_a_made_up_call_id_stays_made_up() -> None:
     copy = make_copy(make_delivery())
     again = open_envelope(copy)
@@ -163,5 +170,6 @@ def test_a_copys_properties_are_those_that_are_published() -> None:
     delivery = make_delivery(**GIVEN)
     envelope = open_envelope(delivery)
     copy = delayed_copy(delivery, envelope, attempts=1, tries=1, not_before=0.0)
-    assert copy["headers"][names.HEADER_DEADLINE] == int(envelope.deadline * 1000)
+    assert copy["headers"][names.HEADER_NOT_AFTER] == int(envelope.deadline * 1000)
+    assert names.HEADER_DEADLINE not in copy["headers"]
     assert copy["headers"][names.HEADER_FIRST_SEEN] == int(NOW * 1000)

@@ -1,0 +1,54 @@
+"""A defect ends one call, and never all."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from consumers import calls
+from consumers.calls import CallHandler
+from consumers.codec import Delivery
+from consumers.pipeline import Pipeline
+from tests.support.builders import make_delivery
+
+
+class Broken:
+    """A pipeline with defects; `ended` are the deliveries that it ended as such."""
+
+    def __init__(self, *, ends: bool) -> None:
+        self.ends = ends
+        self.ended: list[Delivery] = []
+
+    async def process(self, delivery: Delivery, alias: str) -> bool:
+        raise KeyError("defect")
+
+    async def end_defect(self, delivery: Delivery, alias: str) -> None:
+        if not self.ends:
+            raise KeyError("another")
+        self.ended.append(delivery)
+
+
+def handler(pipeline: Broken) -> CallHandler:
+    return CallHandler(["default"], cast(Pipeline, pipeline))
+
+
+def test_both_lanes_and_the_way_back_are_consumed() -> None:
+    assert handler(Broken(ends=True)).queues == (
+        "lark.calls.default.interactive",
+        "lark.calls.default.bulk",
+        "lark.calls.default.retry",
+    )
+
+
+async def test_a_call_that_meets_a_defect_is_ended_and_acked() -> None:
+    pipeline, delivery = Broken(ends=True), make_delivery()
+    assert await handler(pipeline).handle(delivery) is True
+    assert pipeline.ended == [delivery]
+
+
+async def test_a_call_that_cannot_even_be_ended_goes_back_so_that_rabbitmq_counts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calls, "PAUSE_SECONDS", 0.0)
+    assert await handler(Broken(ends=False)).handle(make_delivery()) is False
