@@ -26,15 +26,15 @@ SLOW_API = "POST /open-apis/im/v1/chats/:chat_id/link"
 @pytest.fixture(scope="module")
 def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: Any) -> Any:
     limits: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
-    limits.write_text(f'[limits]\n"{SLOW_API}" = "3/1"\n', encoding="utf-8")
+    limits.write_text(f'[limits]\n"{SLOW_API}" = "2/1"\n', encoding="utf-8")
     return gateway_environment | {
         "LARK_SERVICE_LIMITS_FILE": str(limits),
-        "LARK_SERVICE_PREFETCH": "8",
+        "LARK_SERVICE_PREFETCH": "20",
     }
 
 
 def slow_call(chat: str) -> dict[str, Any]:
-    """Class N, three a second."""
+    """Class N, two a second."""
     return {"method": "POST", "path": f"/open-apis/im/v1/chats/{chat}/link", "body": {}}
 
 
@@ -59,7 +59,7 @@ async def test_a_process_that_is_told_to_stop_finishes_what_it_began(
 async def test_calls_of_a_full_bucket_are_made_once_and_delay_nobody(
     producer: Producer, simulated: SandboxFeishu
 ) -> None:
-    places = [unique("oc") for _ in range(10)]
+    places = [unique("oc") for _ in range(8)]
     waiting = begin(producer, places)
     await eventually(lambda: bool(requests_of(simulated, places[0])))
     began = time.monotonic()
@@ -75,7 +75,7 @@ async def test_calls_of_a_full_bucket_are_made_once_and_delay_nobody(
 async def test_calls_that_wait_for_a_slot_when_the_process_stops_are_made_once_by_the_next(
     gateway: Gateway, producer: Producer, simulated: SandboxFeishu
 ) -> None:
-    places = [unique("oc") for _ in range(10)]
+    places = [unique("oc") for _ in range(8)]
     waiting = begin(producer, places)
     await eventually(lambda: bool(requests_of(simulated, places[0])))
     began = time.monotonic()
