@@ -24,6 +24,14 @@ from .settlement import Finish
 from .work import Work
 
 PAUSE_SECONDS = 1.0
+MOST_LOSSES = 4
+"""Connections that one reply to a direct address may cost before it is given up."""
+
+_STATES = {
+    Published.CONFIRMED: "sent",
+    Published.NACKED: "refused",
+    Published.UNKNOWN: "lost",
+}
 
 log = structlog.get_logger()
 
@@ -99,21 +107,23 @@ class Endings:
     async def _reply(
         self, address: Address, reply_to: str, body: bytes, wanted_until: float, *, ok: bool
     ) -> None:
+        direct = reply_to.startswith(names.DIRECT_REPLY_TO)
         publish = partial(
             self._publisher.until_confirmed,
             "",
             reply_to,
             body,
             # RabbitMQ up to 4.1 returns every mandatory message to a direct reply address.
-            mandatory=not reply_to.startswith(names.DIRECT_REPLY_TO),
+            mandatory=not direct,
             nack_is_final=True,
+            # An address that RabbitMQ did not issue makes it close the connection, each time.
+            most_unknown=MOST_LOSSES if direct else None,
             **reply_properties(address, ok=ok),
         )
         outcome = await self._patience.offer(reply_to, wanted_until, publish)
-        if outcome is Published.NACKED:
-            log.warning("a reply queue takes no reply", call_id=address.call_id)
-        states = {Published.CONFIRMED: "sent", Published.NACKED: "refused"}
-        self._metrics.replies.labels(states.get(outcome, "unroutable")).inc()
+        if outcome in (Published.NACKED, Published.UNKNOWN):
+            log.warning("a reply was given up", call_id=address.call_id, outcome=outcome.value)
+        self._metrics.replies.labels(_STATES.get(outcome, "unroutable")).inc()
 
     def _record(
         self, alias: str | None, address: Address, ending: Finish, work: Work | None

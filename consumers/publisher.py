@@ -29,12 +29,16 @@ log = structlog.get_logger()
 
 
 class Published(StrEnum):
-    """What became of a publish. UNKNOWN may have arrived: publish again, a duplicate is legal."""
+    """What became of a publish. UNKNOWN may have arrived: publish again, a duplicate is legal.
+
+    UNSENT has not: there was no connection.
+    """
 
     CONFIRMED = "confirmed"
     RETURNED = "returned"
     NACKED = "nacked"
     UNKNOWN = "unknown"
+    UNSENT = "unsent"
 
 
 class Publisher:
@@ -79,17 +83,24 @@ class Publisher:
         *,
         mandatory: bool,
         nack_is_final: bool = False,
+        most_unknown: int | None = None,
         **properties: Any,
     ) -> Published:
-        """Publish until it is confirmed or returned as unroutable; or nacked, if that is final."""
-        pause = 0.05
+        """Publish until it is confirmed or returned as unroutable; or nacked, if that is final.
+
+        With *most_unknown*, stop also when it stayed unknown so often.
+        """
+        pause, unknown = 0.05, 0
         while True:
             outcome = await self.publish(
                 exchange, routing_key, body, mandatory=mandatory, **properties
             )
+            unknown += outcome is Published.UNKNOWN
             refused = outcome is Published.NACKED and nack_is_final
             if refused or outcome in (Published.CONFIRMED, Published.RETURNED):
                 return outcome
+            if unknown == most_unknown:
+                return Published.UNKNOWN
             log.warning("publish not confirmed", exchange=exchange, outcome=outcome.value)
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
@@ -101,11 +112,12 @@ class Publisher:
         properties.setdefault("message_id", next(self._ids))
         message = spec.Basic.Properties(delivery_mode=2, **properties)
         channel: Channel | None = None
-        outcome = Published.UNKNOWN
+        outcome = Published.UNSENT
         try:
             async with asyncio.timeout(self._timeout):
                 await self._connected.wait()
                 channel = self._channels[next(self._turn) % len(self._channels)]
+                outcome = Published.UNKNOWN
                 # Not waiting for the socket to drain lets many publishes share one write.
                 await channel.basic_publish(
                     body,

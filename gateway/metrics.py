@@ -29,7 +29,9 @@ class Metrics:
             "calls_parked", "Calls sent to a retry rung, by why: limit, retry or drain.", "why"
         )
         self.replies = self._counter(
-            "replies", "Replies, by what became of them: sent, unroutable or refused.", "outcome"
+            "replies",
+            "Replies, by what became of them: sent, unroutable, refused or lost.",
+            "outcome",
         )
         self.dead_letters = self._counter("dead_letters", "Dead letters, by reason.", "reason")
         self.dead_letter_rows = self._counter(
@@ -68,7 +70,9 @@ class Metrics:
             "token_expiry_timestamp_seconds", "When the token in use ends, Unix time.", "app"
         )
         self.publishes = self._counter(
-            "publishes", "Publishes, by outcome: confirmed, returned, nacked or unknown.", "outcome"
+            "publishes",
+            "Publishes, by outcome: confirmed, returned, nacked, unknown or unsent.",
+            "outcome",
         )
         self.reconnects = self._counter(
             "amqp_reconnects", "Connections to RabbitMQ made again.", "connection"

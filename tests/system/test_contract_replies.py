@@ -11,7 +11,7 @@ import pytest
 from sandbox.feishu import SandboxFeishu
 from schemas import names
 from tests.support.calls import invite, read, send
-from tests.support.gateway import api_requests
+from tests.support.gateway import Gateway, api_requests
 from tests.support.producer import Producer
 from tests.support.waiting import eventually
 
@@ -146,7 +146,9 @@ async def test_a_reply_queue_gets_its_replies(name: str, producer: Producer) -> 
     assert reply.routing_key == queue
 
 
-@pytest.mark.parametrize("address", ["lark.reply.gone", "amq.gen-gone", "lark.reply.没有"])
+@pytest.mark.parametrize(
+    "address", ["lark.reply.gone", "amq.gen-gone", "lark.reply.没有", "amq.rabbitmq.reply-to.x"]
+)
 async def test_a_reply_that_nobody_waits_for_stops_nothing(
     address: str, producer: Producer, simulated: SandboxFeishu
 ) -> None:
@@ -182,3 +184,21 @@ async def test_a_reply_queue_that_is_full_stops_nobody_else(
         await producer.send(read(), reply_to=full)
     assert (await producer.call(read())).json["ok"]
     assert len(api_requests(simulated, before)) == 41
+
+
+@pytest.mark.parametrize("token", ["a.b", "g1h2.x==", "g1h2AA5yZXBseUAxMjM0NTY3OAAA.k"])
+async def test_a_direct_reply_address_that_rabbitmq_did_not_issue_stops_nobody_for_long(
+    token: str, gateway: Gateway, producer: Producer
+) -> None:
+    def lost() -> int:
+        return len(gateway.events("connection to RabbitMQ lost"))
+
+    before, call_id = lost(), secrets.token_hex(4)
+    await producer.send(read(), reply_to=f"{names.DIRECT_REPLY_TO}.{token}", message_id=call_id)
+    await eventually(lambda: call_id in given_up(gateway))
+    assert (await producer.call(read())).json["ok"]
+    assert 0 < lost() - before <= 4
+
+
+def given_up(gateway: Gateway) -> list[str]:
+    return [event["call_id"] for event in gateway.events("a reply was given up")]
