@@ -22,7 +22,7 @@ async def main(url: str, claims: int) -> None:
         for _ in range(2):
             grants = await asyncio.gather(*(limiter.acquire(here, 1) for _ in range(claims)))
             print(sum(grant.granted for grant in grants))
-            await asyncio.sleep(1.3)
+            await asyncio.sleep(1.6)
         await limiter.close()
 
 

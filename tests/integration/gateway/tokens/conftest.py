@@ -132,6 +132,9 @@ async def start_process(redis_url: str, migrated_url: str) -> AsyncIterator[Star
         async def start(*, redis: str = redis_url, postgres: str = migrated_url) -> Process:
             client = redis_client.connect(redis)
             stack.push_async_callback(client.aclose)
+            if redis == redis_url:
+                # The first connection of all may take longer than a store may take to answer.
+                await client.ping()
             database = Database(postgres)
             stack.push_async_callback(database.close)
             session = await stack.enter_async_context(aiohttp.ClientSession())
