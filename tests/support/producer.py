@@ -91,14 +91,18 @@ class Producer:
         body: Any,
         *,
         routing_key: str = ROUTING_KEY,
-        exchange: str = names.CALLS_EXCHANGE,
+        mandatory: bool = False,
         **properties: Any,
     ) -> None:
-        """Publish and wait for the confirm; bytes are sent as they are, all else as JSON."""
+        """Publish and wait for the confirm; bytes are sent as they are, all else as JSON.
+
+        Raises aiormq's DeliveryError for what is returned.
+        """
         await self._channel.basic_publish(
             body if isinstance(body, bytes) else json.dumps(body).encode(),
-            exchange=exchange,
+            exchange=names.CALLS_EXCHANGE,
             routing_key=routing_key,
+            mandatory=mandatory,
             properties=Exactly(**properties),
         )
 

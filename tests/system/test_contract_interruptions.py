@@ -15,7 +15,7 @@ from sandbox.stack import Stack
 from schemas import names
 from tests.support.calls import invite, read
 from tests.support.gateway import Gateway
-from tests.support.judging import requests_of, unique
+from tests.support.judging import assert_error, requests_of, unique
 from tests.support.producer import Producer
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -108,3 +108,19 @@ async def test_without_postgres_replies_go_out_and_rows_follow(
     assert row["headers"][names.HEADER_DEAD_REASON] == "malformed"
     assert row["properties"]["correlation_id"] == correlation_id
     assert len(producer.letters_of(reply)) >= 1
+
+
+async def test_calls_that_cannot_reach_feishu_were_not_executed(
+    producer: Producer, simulated: SandboxFeishu
+) -> None:
+    port = int(simulated.url.rpartition(":")[2])
+    await simulated.stop()
+    calls = [read(), invite(), invite(retry="never")]
+    replies = await asyncio.gather(*map(producer.call, calls))
+    await simulated.start(port=port)
+    for reply in replies:
+        assert_error(reply, "feishu_unavailable", "not_executed", retryable=True)
+        assert reply.json["response"] is None
+        assert reply.json["meta"]["attempts"] == 0
+        assert not producer.letters_of(reply)
+    assert (await producer.call(invite())).json["ok"]

@@ -102,3 +102,10 @@ async def test_a_forbidden_reply_address_counts_before(
     letter = await producer.letter_of(correlation_id, within=1)
     assert letter.headers[names.HEADER_DEAD_REASON] == "forbidden"
     assert "reply_to" in letter.dead_error["message"]
+
+
+@pytest.mark.parametrize("key", ["default.interactive", "default.bulk.x", "nobody.bulk", "x", ""])
+async def test_nothing_that_is_published_as_a_call_is_returned(
+    key: str, producer: Producer
+) -> None:
+    await producer.call(CALL, routing_key=key, mandatory=True)
