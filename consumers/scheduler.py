@@ -101,7 +101,7 @@ class Scheduler:
         self._admit(job, now)
         line = self._line(job.bucket)
         if now < line.full_until and len(line) >= self._cap:
-            self._park(line, job, now, not_before)
+            raise self._leave(line, job, now, not_before)
         waiter = _Waiter(job, asyncio.get_running_loop().create_future())
         (line.interactive if lane == "interactive" else line.bulk).append(waiter)
         if line.pump is None:
@@ -137,14 +137,15 @@ class Scheduler:
             line = self._lines[bucket.key] = _Line(bucket, spacing)
         return line
 
-    def _park(self, line: _Line, job: Job, now: float, not_before: float) -> None:
+    def _leave(self, line: _Line, job: Job, now: float, not_before: float = 0.0) -> Exception:
+        """Book a slot for a call that exceeds the cap: Park, or Refused where it comes too late."""
         # A booking that is still ahead is kept: who comes back early is not sent to the end.
         slot = not_before if not_before > now else line.next_slot(now)
         # Out of the process it is for the shortest rung at least.
         if max(slot, now + RUNGS[0]) >= job.deadline:
-            raise _no_slot(slot - now)
+            return _no_slot(slot - now)
         line.booked_until = max(line.booked_until, slot)
-        raise Park(slot)
+        return Park(slot)
 
     async def _run(self, line: _Line) -> None:
         try:
@@ -179,8 +180,14 @@ class Scheduler:
             permits -= 1
 
     def _thin(self, line: _Line, now: float) -> None:
-        """Answer at once who can get no slot in time, and park who would wait too long."""
+        """Answer at once who can get no slot in time; park who would wait too long, and who came
+        before it was known that the bucket is full and exceeds the cap."""
         wait = max(0.0, line.full_until - now)
+        excess = line.waiters()[self._cap :]
+        for waiter in excess:
+            line.remove(waiter)
+        for waiter in excess:
+            _fail(waiter, self._leave(line, waiter.job, now))
         for place, waiter in enumerate(line.waiters()):
             expected = wait + line.soonest(place)
             error: Exception

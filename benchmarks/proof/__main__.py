@@ -42,6 +42,7 @@ def all_scenarios(seconds: float, seed: int) -> dict[str, Callable[[], Awaitable
         "revoked-token": partial(_wide, scenarios.revoked_token),
         "wrong-secret": partial(_wide, scenarios.wrong_secret),
         "saturated": partial(_narrow, scenarios.saturated),
+        "one-api-full": partial(_narrow, scenarios.one_api_full),
         "reset-honoured": partial(_wide, scenarios.reset_honoured),
     }
     for name, fault in FAULTS.items():

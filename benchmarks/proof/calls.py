@@ -12,6 +12,7 @@ from .ledger import Line, Producer
 
 MESSAGES = "POST /open-apis/im/v1/messages"
 USERS = "GET /open-apis/contact/v3/users/:user_id"
+FOLDERS = "POST /open-apis/drive/v1/files/create_folder"
 DOCUMENTS = "POST /open-apis/docx/v1/documents"
 
 WIDE = dict.fromkeys((MESSAGES, USERS, DOCUMENTS), "1000000/1")
@@ -38,6 +39,15 @@ def read_user() -> dict[str, Any]:
         "method": "GET",
         "path": "/open-apis/contact/v3/users/:user_id",
         "path_params": {"user_id": f"ou_{uuid.uuid4().hex}"},
+    }
+
+
+def create_folder() -> dict[str, Any]:
+    """A call of an API that takes five a second."""
+    return {
+        "method": "POST",
+        "path": "/open-apis/drive/v1/files/create_folder",
+        "body": {"name": uuid.uuid4().hex, "folder_token": "fld_proof"},
     }
 
 

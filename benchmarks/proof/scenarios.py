@@ -87,6 +87,34 @@ async def saturated(fleet: Fleet, *, seconds: float = 130) -> dict[str, Any]:
     }
 
 
+async def one_api_full(fleet: Fleet) -> dict[str, Any]:
+    """300 calls at once onto an API of 5 a second; reads of users at 20 a second meanwhile."""
+    await fleet.start_gateway()
+    async with Producer(fleet.stack.rabbitmq_url) as producer:
+        before = await _reads(producer, 5)
+        crowd = [asyncio.create_task(producer.call(calls.create_folder())) for _ in range(300)]
+        meanwhile = await _reads(producer, 30)
+        crowded = list(await asyncio.gather(*crowd))
+        await producer.answered(crowded, 65)
+    stats = await fleet.sandbox("stats")
+    return {
+        "before": summary(before),
+        "meanwhile": summary(meanwhile),
+        "crowd": summary(crowded),
+        "at_feishu": _limits_of(stats, calls.FOLDERS),
+    }
+
+
+async def _reads(producer: Producer, seconds: float) -> list[Line]:
+    tasks = []
+    for _ in range(int(20 * seconds)):
+        tasks.append(asyncio.create_task(producer.call(calls.read_user())))
+        await asyncio.sleep(0.05)
+    lines = list(await asyncio.gather(*tasks))
+    await producer.answered(lines, 65)
+    return lines
+
+
 async def reset_honoured(fleet: Fleet) -> dict[str, Any]:
     """99991400 as HTTP 429 and as HTTP 400 pauses the API in both processes alike."""
     for _ in range(2):

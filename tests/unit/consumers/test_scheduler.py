@@ -131,6 +131,22 @@ async def test_above_the_cap_calls_of_a_full_bucket_are_parked_one_after_the_oth
     await ended(held)
 
 
+async def test_a_first_burst_keeps_no_more_than_the_cap_when_the_bucket_is_full() -> None:
+    limiter = Doled(full(10.0))
+    limiter.open.clear()
+    line = scheduler(limiter, cap=2)
+    began = time.time()
+    tasks = [asyncio.create_task(line.turn(job(), "bulk")) for _ in range(5)]
+    await settled()
+    limiter.open.set()
+    await eventually(lambda: sum(task.done() for task in tasks) == 3)
+    line.close()
+    ends = await ended(tasks)
+    assert [type(end) for end in ends] == [Closing, Closing, Park, Park, Park]
+    slots = [end.not_before - began for end in ends[2:]]
+    assert slots == [pytest.approx(10 + 2 + n, abs=0.5) for n in range(3)]
+
+
 async def test_whoever_comes_back_before_its_slot_keeps_it() -> None:
     line = scheduler(Doled(full(10.0)), cap=1)
     held = asyncio.create_task(line.turn(job(), "bulk"))
