@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from gateway.tokens.issuer import Issuer
 from gateway.tokens.pool import TokenPool
 from gateway.tokens.stores import PostgresTokens, RedisTokens
 from gateway.tokens.token import Credential
-from sandbox.feishu import DEFAULT_APP_ID, DEFAULT_SECRET, Options, SandboxFeishu
+from sandbox.feishu import DEFAULT_SECRET, Options, SandboxFeishu
 from sandbox.feishu.faults import Rule
 from sandbox.feishu.tokens import TENANT_TOKEN
 from schemas.apis import ApiTable
@@ -30,15 +31,17 @@ KEYS = KeyRing([bytes(range(32))])
 
 @dataclass
 class Simulated:
-    """A simulated Feishu and its one app. Its port is its own, so its tokens are as well."""
+    """A simulated Feishu and its one app, whose id is its own: a port may come back, and with it
+    what an earlier test stored under it."""
 
     server: SandboxFeishu
+    app_id: str
     accepted: int = 0
     """Calls with a token that was taken."""
 
     @property
     def app(self) -> App:
-        return App("default", DEFAULT_APP_ID, SecretStr(DEFAULT_SECRET), self.server.url)
+        return App("default", self.app_id, SecretStr(DEFAULT_SECRET), self.server.url)
 
     @property
     def wrong_app(self) -> App:
@@ -110,9 +113,10 @@ def api_table() -> ApiTable:
 
 @pytest.fixture
 async def feishu(api_table: ApiTable) -> AsyncIterator[Simulated]:
-    server = SandboxFeishu(Options(), api_table)
+    app_id = f"cli_{secrets.token_hex(8)}"
+    server = SandboxFeishu(Options(apps={app_id: DEFAULT_SECRET}), api_table)
     await server.start()
-    yield Simulated(server)
+    yield Simulated(server, app_id)
     await server.stop()
 
 
