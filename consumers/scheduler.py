@@ -99,7 +99,7 @@ class Scheduler:
         """
         now = time.time()
         self._admit(job, now)
-        line = self._line(job.bucket)
+        line = self._line(job.buckets[0])
         if now < line.full_until and len(line) >= self._cap:
             raise self._leave(line, job, now, not_before)
         waiter = _Waiter(job, asyncio.get_running_loop().create_future())

@@ -60,7 +60,7 @@ class Executor:
             if isinstance(error, TokenRejected):
                 error = await self._rejected(job, token, answer, error)
             elif isinstance(error, BucketFull):
-                await self._limiter.pause(job.bucket, error.pause)
+                await self._limiter.pause(job.buckets[0], error.pause)
                 self._metrics.limit_pauses.labels(job.route.name).inc()
         except TokenRefused as raised:
             answer, error = job.rejection, raised

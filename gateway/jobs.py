@@ -27,7 +27,8 @@ class Job:
     route: Route
     klass: ApiClass
     request: Request
-    bucket: Bucket
+    buckets: tuple[Bucket, ...]
+    """What one permit is taken from, all at once: the API's own bucket first."""
     token_kind: str | None
     deadline: float
     once: bool
@@ -36,6 +37,8 @@ class Job:
     """Sending it twice does no harm, by its class or by the producer's word."""
     redeliverable: bool
     """It may be carried out although it may have been sent before a crash."""
+    sequence: int | None = None
+    """Its place among the updates of one card, which Feishu takes in rising order only."""
     attempts: int = 0
     """Requests sent, without those that a limit or a rejected token answered."""
     tries: int = 0
@@ -76,7 +79,7 @@ def prepare(
         route=route,
         klass=klass,
         request=build_request(app.domain, call, dict(query), body),
-        bucket=bucket_of(app.alias, None, route.name, route.windows),
+        buckets=(bucket_of(app.alias, None, route.name, route.windows),),
         token_kind=_token_kind(call),
         deadline=deadline,
         once=call.retry == "never",

@@ -16,10 +16,16 @@ _NARROW, _WIDE = 0.1, 0.35
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Calls that share one budget. `key` outlives a change of the windows."""
+    """Calls that share one budget. `key` outlives a change of the windows.
+
+    `at_once` bounds the calls that are under way together, 0 is any number. `name` is what metrics
+    call it, one of a bounded number: the API, or what kind of thing is protected, such as chat.
+    """
 
     key: str
     windows: tuple[Window, ...]
+    at_once: int = 0
+    name: str = ""
 
     @property
     def longest(self) -> float:

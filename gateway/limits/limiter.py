@@ -82,16 +82,16 @@ class Limiter:
         for _ in range(2):
             now = self._clock()
             if ledger.paused_until > now:
-                return Grant(0, ledger.paused_until - now, "paused")
+                return Grant(0, 0.0, ledger.paused_until - now, "paused")
             await self._membership.find_store()
             if self._standing.is_away or self._standing.is_lost(now):
                 return await self._take_local(bucket, want, ledger)
             if rest := self._standing.settles_in(self._clock()):
-                return Grant(0, rest, "settling")
+                return Grant(0, 0.0, rest, "settling")
             grant = await self._take_shared(bucket, want, ledger)
             if grant is not None:
                 return grant
-        return Grant(0, self._beat_seconds, "settling")
+        return Grant(0, 0.0, self._beat_seconds, "settling")
 
     async def pause(self, bucket: Bucket, seconds: float) -> None:
         """Stop the bucket in the whole fleet for so long; a longer pause stays as it is."""
@@ -133,7 +133,7 @@ class Limiter:
         if answer.granted:
             ledger.add(now, answer.granted, answer.epoch)
             self._metrics.limit_permits.labels("redis").inc(answer.granted)
-        return Grant(answer.granted, answer.wait, reason)
+        return Grant(answer.granted, 0.0, answer.wait, reason)
 
     async def _take_local(self, bucket: Bucket, want: int, ledger: Ledger) -> Grant:
         now, place = self._clock(), self._standing.place

@@ -89,7 +89,9 @@ class LocalShare:
                 granted, wait = min(granted, allowed), max(wait, opens)
         for _, pace in paces.pairs:
             await pace.acquire(granted)
-        return Grant(granted, wait, "local") if granted < want else Grant(granted, 0.0, "")
+        return (
+            Grant(granted, 0.0, wait, "local") if granted < want else Grant(granted, 0.0, 0.0, "")
+        )
 
     def clear(self) -> None:
         """Forget all paces: the store answers again."""

@@ -23,11 +23,11 @@ class Doled:
         self.asked.append((bucket.key, want))
         await self.open.wait()
         self.meanwhile()
-        grant = self.grants.pop(0) if self.grants else Grant(want, 0.0, "")
+        grant = self.grants.pop(0) if self.grants else Grant(want, 0.0, 0.0, "")
         if isinstance(grant, Exception):
             raise grant
         return grant
 
 
 def full(seconds: float) -> Grant:
-    return Grant(0, seconds, "window")
+    return Grant(0, 0.0, seconds, "window")

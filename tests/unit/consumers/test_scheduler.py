@@ -32,7 +32,7 @@ def scheduler(limiter: Doled, cap: int = 32) -> Scheduler:
 
 def job(bucket: Bucket = SECOND, *, left: float = 60.0, name: str = "c") -> Job:
     made = make_job(deadline=time.time() + left, call_id=name)
-    made.bucket = bucket
+    made.buckets = (bucket,)
     return made
 
 
@@ -66,7 +66,7 @@ async def test_permits_are_asked_for_together_and_never_more_than_there_are_call
 
 
 async def test_interactive_calls_go_before_bulk_calls() -> None:
-    limiter, order = Doled(Grant(0, 0.05, "window")), list[str]()
+    limiter, order = Doled(Grant(0, 0.0, 0.05, "window")), list[str]()
     line = scheduler(limiter)
 
     async def take(name: str, lane: Any) -> None:
@@ -208,7 +208,7 @@ async def test_closing_sends_everyone_home_and_admits_nobody() -> None:
 
 
 async def test_the_permit_of_a_call_that_left_goes_to_the_next() -> None:
-    limiter = Doled(full(0.05), Grant(1, 0.0, "window"))
+    limiter = Doled(full(0.05), Grant(1, 0.0, 0.0, "window"))
     line = scheduler(limiter)
     gone, stays = (asyncio.create_task(line.turn(job(MANY), "bulk")) for _ in range(2))
     await settled()
@@ -218,7 +218,7 @@ async def test_the_permit_of_a_call_that_left_goes_to_the_next() -> None:
 
 
 async def test_the_permit_of_a_call_that_leaves_at_that_moment_goes_to_the_next() -> None:
-    limiter = Doled(full(0.02), Grant(1, 0.0, "window"))
+    limiter = Doled(full(0.02), Grant(1, 0.0, 0.0, "window"))
     line = scheduler(limiter)
     gone, stays = (asyncio.create_task(line.turn(job(MANY), "bulk")) for _ in range(2))
     await settled()
@@ -228,7 +228,7 @@ async def test_the_permit_of_a_call_that_leaves_at_that_moment_goes_to_the_next(
 
 
 async def test_the_permit_of_a_call_that_expired_meanwhile_goes_to_the_next() -> None:
-    limiter = Doled(Grant(1, 0.0, ""), Grant(0, 0.0, ""))
+    limiter = Doled(Grant(1, 0.0, 0.0, ""), Grant(0, 0.0, 0.0, ""))
     limiter.open.clear()
     line = scheduler(limiter)
     late = asyncio.create_task(line.turn(job(MANY, left=0.05), "bulk"))

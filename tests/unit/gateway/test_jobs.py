@@ -74,7 +74,7 @@ def test_an_api_outside_the_catalogue_has_the_class_of_its_method() -> None:
     ]:
         job = make_job(klass, method=method, path="/open-apis/new/v1/things", path_params={})
         assert not job.route.known
-        assert job.bucket.windows
+        assert job.buckets[0].windows
 
 
 @pytest.mark.parametrize(
@@ -99,5 +99,5 @@ def test_an_identity_that_the_app_does_not_have_is_refused(identity: Any, type_:
 
 def test_calls_of_one_api_share_a_bucket_whatever_their_parameters() -> None:
     one, two = (make_job(path_params={"user_id": user}) for user in ("ou_1", "ou_2"))
-    assert one.bucket == two.bucket
-    assert one.bucket != make_job("I").bucket
+    assert one.buckets == two.buckets
+    assert one.buckets != make_job("I").buckets
