@@ -11,7 +11,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check bench proof stack servers node_producer clean help
+.PHONY: demo test check bench bench-limits proof stack servers node_producer clean help
 
 demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -29,6 +29,9 @@ check: .venv/dev.stamp ## Lint, format, types and the order of imports.
 
 bench: .venv/dev.stamp servers ## What we claim, measured beside what else could be used.
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+bench-limits: .venv/bench.stamp servers ## Limits kept and waiting kept short, beside what else could be used (an hour).
+	$(BIN)/python -m benchmarks.limits $(ARGS)
 
 proof: .venv/dev.stamp servers ## Load and faults on real parts, every id accounted for (15 minutes).
 	$(BIN)/python -m benchmarks.proof $(ARGS)
@@ -54,7 +57,7 @@ clean: ## Stop the private servers; delete the environment and everything made.
 	rm -rf build dist ./*.egg-info client/src/*.egg-info $(NODE_PRODUCER)/node_modules
 
 help: ## This list.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 # The module venv is part of Python, but Debian ships its pip apart (python3-venv); an installed
 # pip can then put itself into the environment.
@@ -72,4 +75,8 @@ $(BIN)/pip:
 
 .venv/dev.stamp: .venv/runtime.stamp
 	$(INSTALL) -e '.[dev]'
+	@touch $@
+
+.venv/bench.stamp: .venv/dev.stamp
+	$(INSTALL) -e '.[bench]'
 	@touch $@
