@@ -1,4 +1,4 @@
-"""The calls of every app: both lanes and what comes back from the retry rungs."""
+"""The calls of every app: both lanes, what comes back from the retry rungs, and what was moved."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ class CallHandler:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """What to consume."""
+        """What to consume always; overflow queues come and go."""
         return tuple(self._alias_of)
 
     async def handle(self, delivery: Delivery) -> bool:
         """Carry one delivery to its end; True when it may be acked."""
-        alias = self._alias_of[delivery.queue]
+        queue = delivery.queue
+        if names.is_overflow_queue(queue):
+            alias = names.alias_of_overflow(queue)
+        else:
+            alias = self._alias_of[queue]
         try:
             return await self._pipeline.process(delivery, alias)
         except Exception:

@@ -67,6 +67,8 @@ class History:
     attempts: int
     tries: int
     not_before: float
+    moved_at: float
+    """When it was moved into an overflow queue; 0 where it never was."""
     producer: str | None
     made_up_id: bool
 
@@ -129,15 +131,16 @@ def open_envelope(delivery: Delivery) -> Envelope:
 def history_of(delivery: Delivery) -> History:
     """Read what an earlier pass left in the headers; from a producer it counts for nothing."""
     headers = delivery.headers
-    if delivery.exchange != names.REENTER_EXCHANGE:
+    if delivery.exchange not in names.OWN_EXCHANGES:
         user = delivery.properties.user_id
-        return History(delivery.received, 0, 0, 0.0, user if _is_text(user) else None, False)
+        return History(delivery.received, 0, 0, 0.0, 0.0, user if _is_text(user) else None, False)
     producer = headers.get(names.HEADER_ORIGIN_USER)
     return History(
         first_seen=_number(headers, names.HEADER_FIRST_SEEN, delivery.received * 1000) / 1000,
         attempts=int(_number(headers, names.HEADER_ATTEMPTS, 0)),
         tries=int(_number(headers, names.HEADER_TRIES, 0)),
         not_before=_number(headers, names.HEADER_NOT_BEFORE, 0) / 1000,
+        moved_at=_number(headers, names.HEADER_MOVED_AT, 0) / 1000,
         producer=producer if _is_text(producer) else None,
         made_up_id=headers.get(names.HEADER_MADE_UP) is True,
     )
@@ -156,7 +159,7 @@ def _check_form(properties: spec.Basic.Properties) -> None:
 
 def _deadline(delivery: Delivery, first_seen: float) -> float:
     properties, headers = delivery.properties, delivery.headers
-    if delivery.exchange == names.REENTER_EXCHANGE and names.HEADER_NOT_AFTER in headers:
+    if delivery.exchange in names.OWN_EXCHANGES and names.HEADER_NOT_AFTER in headers:
         return _number(headers, names.HEADER_NOT_AFTER, first_seen * 1000) / 1000
     default = DEFAULT_DEADLINE_SECONDS if properties.reply_to else DAY_SECONDS
     bounds = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from typing import Any
 
@@ -77,11 +78,23 @@ def delayed_copy(
         names.HEADER_TRIES: tries,
         names.HEADER_NOT_BEFORE: int(not_before * 1000),
     }
+    if envelope.history.moved_at:
+        headers[names.HEADER_MOVED_AT] = int(envelope.history.moved_at * 1000)
     if not envelope.id_given:
         headers[names.HEADER_MADE_UP] = True
     if envelope.history.producer is not None:
         headers[names.HEADER_ORIGIN_USER] = envelope.history.producer
     return kept_properties(delivery) | {"headers": headers}
+
+
+def moved_copy(
+    delivery: Delivery, envelope: Envelope, queue: str, *, attempts: int, tries: int, now: float
+) -> dict[str, Any]:
+    """Properties of a copy that goes into an overflow queue, where the broker counts its time."""
+    copy = delayed_copy(delivery, envelope, attempts=attempts, tries=tries, not_before=0.0)
+    copy["headers"] |= {names.HEADER_OVERFLOW: queue, names.HEADER_MOVED_AT: int(now * 1000)}
+    left = math.ceil((envelope.deadline - now) * 1000)
+    return copy | {"expiration": str(max(1, left))}
 
 
 def dead_letter(delivery: Delivery, letter: DeadLetter) -> dict[str, Any]:

@@ -68,9 +68,7 @@ class DeadLetterHandler:
         queue = str(death.get("queue"))
         # An exchange or a routing key in it may be a producer's own: RabbitMQ up to 3.13 counts on
         # in an entry of the same queue and reason that it finds.
-        again = queue.startswith(f"{names.CALLS_EXCHANGE}.") and queue.endswith(".retry")
-        exchange = names.REENTER_EXCHANGE if again else names.CALLS_EXCHANGE
-        origin = replace(delivery, queue=queue, exchange=exchange)
+        origin = replace(delivery, queue=queue, exchange=_exchange_to(queue))
         await self._end(origin, _why(origin, str(death.get("reason"))))
 
     async def _end(self, delivery: Delivery, problem: Poison | GatewayError) -> None:
@@ -109,6 +107,14 @@ def _death_of(delivery: Delivery) -> Mapping[str, Any] | None:
     deaths = delivery.headers.get("x-death")
     newest = deaths[0] if isinstance(deaths, list) and deaths else None
     return newest if isinstance(newest, dict) else None
+
+
+def _exchange_to(queue: str) -> str:
+    """The exchange through which what lies in this queue of ours came into it."""
+    if names.is_overflow_queue(queue):
+        return names.OVERFLOW_EXCHANGE
+    again = queue.startswith(f"{names.CALLS_EXCHANGE}.") and queue.endswith(".retry")
+    return names.REENTER_EXCHANGE if again else names.CALLS_EXCHANGE
 
 
 def _unrouted() -> Poison:

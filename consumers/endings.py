@@ -160,11 +160,9 @@ def _letter(
         call_id=address.call_id,
         attempts=work.job.attempts if work else history.attempts,
         first_seen=int(history.first_seen * 1000),
-        # What comes back from a retry rung was published here first.
+        # What comes back from a retry rung or an overflow queue was published here first.
         origin_exchange=(
-            names.CALLS_EXCHANGE
-            if delivery.exchange == names.REENTER_EXCHANGE
-            else delivery.exchange
+            names.CALLS_EXCHANGE if delivery.exchange in names.OWN_EXCHANGES else delivery.exchange
         ),
         origin_routing_key=delivery.routing_key,
         origin_user=history.producer,

@@ -40,6 +40,7 @@ class Binding:
     exchange: str
     queue: str
     routing_key: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Topology:
                     "destination": binding.queue,
                     "destination_type": "queue",
                     "routing_key": binding.routing_key,
-                    "arguments": {},
+                    "arguments": dict(binding.arguments),
                 }
                 for binding in self.bindings
             ],
@@ -118,13 +119,30 @@ class Topology:
                 )
             for binding in self.bindings:
                 await channel.queue_bind(
-                    binding.queue, binding.exchange, routing_key=binding.routing_key
+                    binding.queue,
+                    binding.exchange,
+                    routing_key=binding.routing_key,
+                    arguments=dict(binding.arguments),
                 )
         except ChannelPreconditionFailed as error:
             raise ConfigError(
                 f"RabbitMQ holds {what} with other arguments than the gateway's ({error}). "
                 "Drain and delete it, or import rabbitmq/definitions.json on a fresh vhost."
             ) from error
+
+
+def overflow(queue: str) -> Topology:
+    """One overflow queue and how it is reached; the copies in it keep their routing keys."""
+    only_named = {"x-match": "all", names.HEADER_OVERFLOW: queue}
+    return Topology(
+        exchanges=(_OVERFLOW_EXCHANGE,),
+        queues=(Queue(queue, _dead_lettering()),),
+        bindings=(Binding(names.OVERFLOW_EXCHANGE, queue, arguments=only_named),),
+    )
+
+
+# No alternate exchange: a copy that leads to no queue is to come back to who published it.
+_OVERFLOW_EXCHANGE = Exchange(names.OVERFLOW_EXCHANGE, "headers")
 
 
 def _exchanges() -> Iterator[Exchange]:
@@ -134,6 +152,7 @@ def _exchanges() -> Iterator[Exchange]:
     yield Exchange(names.REENTER_EXCHANGE, "topic", unrouted)
     for seconds in names.RUNGS:
         yield Exchange(names.rung(seconds), "fanout")
+    yield _OVERFLOW_EXCHANGE
     yield Exchange(names.CALLS_EXCHANGE, "topic", unrouted)
 
 

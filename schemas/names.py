@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final, Literal
 
@@ -10,6 +11,10 @@ LANES: Final[tuple[Lane, ...]] = ("interactive", "bulk")
 
 CALLS_EXCHANGE: Final = "lark.calls"
 REENTER_EXCHANGE: Final = "lark.reenter"
+OVERFLOW_EXCHANGE: Final = "lark.overflow"
+"""Leads by HEADER_OVERFLOW to the overflow queue that the header names."""
+OWN_EXCHANGES: Final = frozenset({REENTER_EXCHANGE, OVERFLOW_EXCHANGE})
+"""Where only the gateway writes copies of calls: what their `lark-` headers say is true."""
 UNROUTED: Final = "lark.unrouted"
 DEAD_LETTER_EXCHANGE: Final = "lark.dlx"
 DEAD_LETTER_QUEUE: Final = "lark.dead"
@@ -29,6 +34,8 @@ HEADER_FIRST_SEEN: Final = "lark-first-seen"
 HEADER_TRIES: Final = "lark-tries"
 HEADER_NOT_BEFORE: Final = "lark-not-before"
 HEADER_NOT_AFTER: Final = "lark-not-after"
+HEADER_OVERFLOW: Final = "lark-overflow"
+HEADER_MOVED_AT: Final = "lark-moved-at"
 HEADER_MADE_UP: Final = "lark-made-up-id"
 HEADER_DEAD_REASON: Final = "lark-dead-reason"
 HEADER_DEAD_ERROR: Final = "lark-dead-error"
@@ -58,6 +65,22 @@ def calls_queue(alias: str, lane: Lane) -> str:
 def retry_queue(alias: str) -> str:
     """Name the queue through which delayed copies of an app's calls come back."""
     return f"{CALLS_EXCHANGE}.{alias}.retry"
+
+
+def overflow_queue(alias: str, lane: Lane, bucket_key: str) -> str:
+    """Name the queue that takes the excess of one saturated bucket, of one lane."""
+    digest = hashlib.sha256(bucket_key.encode()).hexdigest()[:16]
+    return f"{OVERFLOW_EXCHANGE}.{alias}.{lane}.{digest}"
+
+
+def is_overflow_queue(queue: str) -> bool:
+    """Say whether a queue of this name is an overflow queue."""
+    return queue.startswith(f"{OVERFLOW_EXCHANGE}.")
+
+
+def alias_of_overflow(queue: str) -> str:
+    """The alias in the name of an overflow queue."""
+    return queue.removeprefix(f"{OVERFLOW_EXCHANGE}.").split(".")[0]
 
 
 def rung(seconds: int) -> str:

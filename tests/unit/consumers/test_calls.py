@@ -10,6 +10,7 @@ from consumers import calls
 from consumers.calls import CallHandler
 from consumers.codec import Delivery
 from consumers.pipeline import Pipeline
+from schemas import names
 from tests.support.builders import make_delivery
 
 
@@ -19,8 +20,10 @@ class Broken:
     def __init__(self, *, ends: bool) -> None:
         self.ends = ends
         self.ended: list[Delivery] = []
+        self.aliases: list[str] = []
 
     async def process(self, delivery: Delivery, alias: str) -> bool:
+        self.aliases.append(alias)
         raise KeyError("defect")
 
     async def end_defect(self, delivery: Delivery, alias: str) -> None:
@@ -39,6 +42,14 @@ def test_both_lanes_and_the_way_back_are_consumed() -> None:
         "lark.calls.default.bulk",
         "lark.calls.default.retry",
     )
+
+
+async def test_a_call_out_of_an_overflow_queue_is_its_apps() -> None:
+    pipeline = Broken(ends=True)
+    for alias in ("default", "a-b_c"):
+        queue = names.overflow_queue(alias, "bulk", "a bucket")
+        assert await handler(pipeline).handle(make_delivery(queue=queue)) is True
+    assert pipeline.aliases == ["default", "a-b_c"]
 
 
 async def test_a_call_that_meets_a_defect_is_ended_and_acked() -> None:

@@ -13,6 +13,7 @@ from consumers.copies import (
     dead_letter,
     delayed_copy,
     kept_headers,
+    moved_copy,
     rung_after,
     rung_within,
 )
@@ -125,6 +126,40 @@ def test_a_copy_of_a_copy_keeps_the_first_history() -> None:
     copy = make_copy(make_copy(make_delivery(user_id="shop", message_id="m"), attempts=1))
     assert history_of(copy).producer == "shop"
     assert history_of(copy).first_seen == NOW
+
+
+def test_a_moved_copy_is_a_delayed_copy_that_names_its_queue_and_whose_time_the_broker_counts() -> (
+    None
+):
+    headers = {"tenant": "acme", "lark-overflow": "forged", "lark-moved-at": 1}
+    delivery = make_delivery(user_id="shop", headers=headers, expiration="9000")
+    envelope = open_envelope(delivery)
+    copy = moved_copy(delivery, envelope, "queue", attempts=1, tries=2, now=NOW + 1.5)
+    expected = delayed_copy(delivery, envelope, attempts=1, tries=2, not_before=0.0)
+    assert copy.pop("expiration") == "7500"
+    expected["headers"] |= {"lark-overflow": "queue", "lark-moved-at": int(NOW * 1000) + 1500}
+    assert copy == expected
+    assert (
+        moved_copy(delivery, envelope, "q", attempts=0, tries=0, now=NOW + 10)["expiration"] == "1"
+    )
+
+
+def test_a_call_stays_moved_when_it_comes_back_from_a_rung() -> None:
+    first = make_delivery(user_id="shop", message_id="m")
+    assert history_of(first).moved_at == 0
+    properties = moved_copy(first, open_envelope(first), "q", attempts=0, tries=0, now=NOW + 1)
+    moved = make_delivery(exchange=names.OVERFLOW_EXCHANGE, **properties)
+    assert history_of(moved).producer == "shop"
+    assert open_envelope(moved).deadline == open_envelope(first).deadline
+    for copy in (moved, make_copy(moved), make_copy(make_copy(moved))):
+        assert history_of(copy).moved_at == NOW + 1
+    assert history_of(make_copy(first)).moved_at == 0
+
+
+def test_a_producer_cannot_say_that_its_call_was_moved() -> None:
+    forged = make_delivery(headers={"lark-moved-at": 1, "lark-overflow": "q"})
+    assert history_of(forged).moved_at == 0
+    assert not kept_headers(forged)
 
 
 def test_a_dead_letter_says_what_it_was_and_why() -> None:

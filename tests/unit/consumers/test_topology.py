@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consumers.topology import Topology
+from consumers.topology import Topology, overflow
 from schemas import names
 
 DEFINITIONS = Path(__file__).resolve().parents[3] / "rabbitmq" / "definitions.json"
@@ -31,7 +31,8 @@ def test_the_shipped_definitions_are_what_the_gateway_declares() -> None:
 
 def test_every_object_of_the_contract_is_there_and_no_other() -> None:
     rungs = {f"lark.retry.{n}s" for n in (1, 2, 5, 15, 60, 300, 900, 3600)}
-    assert set(EXCHANGES) == {"lark.calls", "lark.reenter", "lark.unrouted", "lark.dlx"} | rungs
+    others = {"lark.calls", "lark.reenter", "lark.unrouted", "lark.overflow", "lark.dlx"}
+    assert set(EXCHANGES) == others | rungs
     assert set(QUEUES) == {"lark.dead", "lark.unrouted", *APP_QUEUES} | rungs
 
 
@@ -70,8 +71,23 @@ def test_what_nobody_knows_is_not_returned(name: str) -> None:
 
 
 def test_every_other_exchange_is_a_fanout() -> None:
-    others = set(EXCHANGES) - {"lark.calls", "lark.reenter"}
+    others = set(EXCHANGES) - {"lark.calls", "lark.reenter", "lark.overflow"}
     assert {EXCHANGES[name].type for name in others} == {"fanout"}
+
+
+def test_a_copy_for_an_overflow_queue_that_is_gone_is_returned() -> None:
+    assert EXCHANGES["lark.overflow"].type == "headers"
+    assert EXCHANGES["lark.overflow"].arguments == {}
+
+
+def test_an_overflow_queue_keeps_calls_as_the_queues_of_calls_do() -> None:
+    name = names.overflow_queue("crm", "bulk", "a bucket")
+    made = overflow(name)
+    assert made.exchanges == (EXCHANGES["lark.overflow"],)
+    ((queue,), (binding,)) = made.queues, made.bindings
+    assert (queue.name, queue.arguments) == (name, QUEUES["lark.calls.crm.bulk"])
+    assert (binding.exchange, binding.queue) == ("lark.overflow", name)
+    assert binding.arguments == {"x-match": "all", "lark-overflow": name}
 
 
 def test_the_bindings() -> None:
