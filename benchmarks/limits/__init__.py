@@ -1,0 +1,1 @@
+"""The gates of rate limits and waiting, measured beside what a user would do instead."""
