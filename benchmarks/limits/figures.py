@@ -20,7 +20,8 @@ class Sends:
     @classmethod
     def of(cls, entries: Iterable[Mapping[str, Any]]) -> Sends:
         """Sort entries of the simulated Feishu's ledger; those without an answer count as taken."""
-        accepted, rejected = [], []
+        accepted: list[float] = []
+        rejected: list[float] = []
         for entry in entries:
             (rejected if is_rejection(entry) else accepted).append(float(entry["time"]))
         return cls(sorted(accepted), sorted(rejected))
