@@ -82,11 +82,10 @@ class LocalShare:
         if paces is None or (paces.windows, paces.place) != (bucket.windows, place):
             paces = self._paces[bucket.key] = await _Paces.create(bucket.windows, place)
         now, shared_now = times
-        granted, wait = want, 0.0
-        for share, pace in paces.pairs:
-            allowed, opens = _allowed(share, pace, ledger, now, shared_now)
-            if allowed < want:
-                granted, wait = min(granted, allowed), max(wait, opens)
+        rooms = [_allowed(share, pace, ledger, now, shared_now) for share, pace in paces.pairs]
+        granted = min([want, *(allowed for allowed, _ in rooms)])
+        # Only what stands in the way is waited for: another window's wait might outlast a turn.
+        wait = max((opens for allowed, opens in rooms if allowed <= granted), default=0.0)
         for _, pace in paces.pairs:
             await pace.acquire(granted)
         return (
