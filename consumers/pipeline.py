@@ -138,7 +138,7 @@ class Pipeline:
         except GatewayError as error:
             return Ended(None, error)
         work.waited += waited
-        self._metrics.limit_wait_seconds.labels(job.route.name).observe(waited)
+        self._metrics.limit_wait_seconds.labels(job.route.name, work.lane).observe(waited)
         return await self._executor.execute(job)
 
     async def _give_back(self, work: Work) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import TypeVar
 
@@ -51,14 +52,34 @@ class Metrics:
         self.limit_permits = self._counter(
             "limit_permits", "Permits granted, by who granted them: redis or local.", "mode"
         )
+        self.limit_asks = self._counter("limit_asks", "Scripts run in Redis to ask for permits.")
         self.limit_wait_seconds = self._histogram(
-            "limit_wait_seconds", "From being in line for a bucket to the permit.", "api"
+            "limit_wait_seconds", "From being in line for a bucket to the permit.", "api", "lane"
         )
         self.limit_pauses = self._counter(
             "limit_pauses", "Pauses of a bucket because Feishu said it is full.", "api"
         )
         self.limit_degraded = self._gauge(
             "limit_degraded", "1 while Redis is away and the local share is in use."
+        )
+        self.limit_paused = self._passing_gauge(
+            "limit_paused", "Buckets of this name that are paused now, as this process knows."
+        )
+        self.limit_factor = self._passing_gauge(
+            "limit_factor", "Smallest share of the limit that is used since Feishu refused more."
+        )
+        self.limit_margin_seconds = self._passing_gauge(
+            "limit_margin_seconds", "Largest margin added to a window since Feishu refused more."
+        )
+        self.calls_waiting = self._passing_gauge(
+            "calls_waiting", "Calls in hand that wait for a permit of a bucket.", "lane"
+        )
+        self.limit_shadow = self._counter(
+            "limit_shadow",
+            "With LARK_SERVICE_LIMITS=observe, calls by what enforcing would have done (at_once, "
+            "would_wait, would_pause) and by Feishu's answer (accepted, rejected).",
+            "tier",
+            "verdict",
         )
         self.token_refreshes = self._counter(
             "token_refreshes", "Token requests to Feishu, by outcome.", "app", "outcome"
@@ -93,6 +114,11 @@ class Metrics:
         metric = Gauge(f"lark_service_{name}", text, labels, registry=self.registry)
         return _remembering(metric)
 
+    def _passing_gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        """By bucket, for what is true of few buckets and for a while: its children are removed."""
+        labels = ("bucket", *labels)
+        return Gauge(f"lark_service_{name}", text, labels, registry=self.registry)
+
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         metric = Histogram(
             f"lark_service_{name}", text, labels, registry=self.registry, buckets=_SECONDS
@@ -100,7 +126,24 @@ class Metrics:
         return _remembering(metric)
 
 
+def table() -> str:
+    """`docs/metrics.md`: every metric by the name under which it is scraped."""
+    lines = ["# Metrics", "", "Made by `python -m gateway.metrics > docs/metrics.md`.", ""]
+    lines += ["| metric | type | labels | what it says |", "| --- | --- | --- | --- |"]
+    for metric in vars(Metrics()).values():
+        if isinstance(metric, Counter | Gauge | Histogram):
+            [family] = metric.describe()
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+            lines.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
+    return "\n".join([*lines, ""])
+
+
 def _remembering(metric: M) -> M:
     """Look up the child of some labels once only: it takes longer than to count."""
     metric.labels = cache(metric.labels)  # type: ignore[method-assign]
     return metric
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
-from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,17 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from .environment import SECRETS, read_files, read_variables
 from .errors import ConfigError
 
-SECRETS = (
-    "LARK_APP_SECRET",
-    "LARK_SERVICE_SECRET_KEY",
-    "RABBITMQ_URL",
-    "REDIS_URL",
-    "DATABASE_URL",
-    "POSTGRES_PASSWORD",
-)
-"""Settings that may also be given as `NAME_FILE`, the path of a file that holds the value."""
+__all__ = ["SECRETS", "LogLevel", "Settings", "load_settings"]
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -88,6 +80,11 @@ class Settings(BaseModel):
     )
     limits_file: Annotated[Path | None, Field(alias="LARK_SERVICE_LIMITS_FILE")] = Field(
         default=None, description="TOML file with site limits that override the API catalogue."
+    )
+    limits: Annotated[Literal["enforce", "observe"], Field(alias="LARK_SERVICE_LIMITS")] = Field(
+        default="enforce",
+        description="enforce keeps the rate limits. observe makes no call wait, and logs each "
+        "minute which window model fits Feishu's answers: run one process, and expect rejections.",
     )
     health_host: Annotated[str, Field(alias="LARK_SERVICE_HEALTH_HOST")] = Field(
         default="127.0.0.1", description="Address of /livez, /readyz and /metrics."
@@ -185,11 +182,13 @@ def load_settings(
     With *only*, all other variables count as not given and the app as one without a name, for
     commands that need no app: a producer has no secret.
     """
-    values = _given(os.environ if environment is None else environment, folder or Path.cwd())
+    values = read_variables(
+        os.environ if environment is None else environment, folder or Path.cwd()
+    )
     if only is not None:
         wanted = {*only, *(f"{name}_FILE" for name in only)}
         values = _NO_APP | {name: value for name, value in values.items() if name in wanted}
-    mistakes = _read_files(values)
+    mistakes = read_files(values)
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(values)
@@ -201,44 +200,6 @@ def load_settings(
     if mistakes or settings is None:
         raise ConfigError("\n".join(mistakes))
     return settings
-
-
-def _given(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for source in (
-        dotenv_values(folder / ".env"),
-        dotenv_values(folder / ".env.local"),
-        environment,
-    ):
-        given = {key: value for key, value in source.items() if value}
-        for secret in SECRETS:
-            # A nearer source that gives the one form overrides the other form of a farther one.
-            if secret in given and f"{secret}_FILE" not in given:
-                values.pop(f"{secret}_FILE", None)
-            elif f"{secret}_FILE" in given and secret not in given:
-                values.pop(secret, None)
-        values.update(given)
-    return values
-
-
-def _read_files(values: dict[str, str]) -> list[str]:
-    mistakes = []
-    for secret in SECRETS:
-        path = values.get(f"{secret}_FILE")
-        if path is None:
-            continue
-        if secret in values:
-            mistakes.append(f"{secret}: set either {secret} or {secret}_FILE, not both")
-            continue
-        try:
-            values[secret] = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-            mistakes.append(f"{secret}_FILE: cannot read {path}: {reason}")
-        else:
-            if not values[secret]:
-                mistakes.append(f"{secret}_FILE: {path} is empty")
-    return mistakes
 
 
 def _mistake(entry: Any) -> str:
