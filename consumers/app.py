@@ -16,6 +16,7 @@ from gateway.executor import Executor
 from gateway.feishu import Feishu, open_session
 from gateway.limits.limiter import Limiter
 from gateway.metrics import Metrics
+from gateway.quota import Quotas
 from gateway.retry import RetryPolicy
 from gateway.settings import Settings
 from gateway.site_limits import load_limits_file
@@ -98,8 +99,17 @@ async def open_process(
             metrics,
         )
         stack.push_async_callback(tokens.close)
+        quotas = Quotas(redis)
+        await quotas.start()
+        stack.push_async_callback(quotas.close)
         executor = Executor(
-            tokens, Feishu(session), limiter, policy, metrics, api_timeout=settings.api_timeout
+            tokens,
+            Feishu(session),
+            limiter,
+            quotas,
+            policy,
+            metrics,
+            api_timeout=settings.api_timeout,
         )
         most_held = max(1, min(MOST_HELD, settings.prefetch // 4))
         scheduler = Scheduler(limiter, cap=most_held)

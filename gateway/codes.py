@@ -23,10 +23,11 @@ DOCUMENTATION: Final = "https://open.feishu.cn/document"
 class Action(StrEnum):
     """What must be done about an answer."""
 
-    PAUSE_API = "pause_api"
-    """The API's limit: nobody sends to its bucket until it is reset. Not an attempt."""
+    PAUSE = "pause"
+    """A limit: nobody sends to the bucket that `scope` names until it is reset. Not an attempt."""
     BACK_OFF = "back_off"
-    """A limit or a lock of one chat, table or document: this call waits. Not an attempt."""
+    """Others use one table, document or the like. Its bucket is paused where the call has one that
+    `scope` names; if not, this call alone waits. Not an attempt."""
     IN_PROGRESS = "in_progress"
     """The same keyed call is being executed: wait, then send it with the same key."""
     REFRESH_TOKEN = "refresh_token"  # noqa: S105  an action, not a secret
@@ -52,7 +53,29 @@ class Action(StrEnum):
     QUOTA = "quota"
     """Final for the whole app until the month ends."""
     DAILY_QUOTA = "daily_quota"
-    """Final for this API until the day ends; the app's other APIs go on."""
+    """Final until the day ends for what `scope` names; the app's other APIs go on."""
+
+
+class Scope(StrEnum):
+    """What the limit or quota of a code is a limit of."""
+
+    API = "api"
+    """The API, as one app uses it for one tenant."""
+    CHAT = "chat"
+    """One chat, one user who receives, or one message."""
+    APP_MESSAGES = "app_messages"
+    """All messages of the app. There is no such bucket: that of the API stands for it, and an API
+    beside it learns from an answer of its own."""
+    TABLE = "table"
+    """One table, or its base."""
+    DOCUMENT = "document"
+    """One document."""
+    DRIVE = "drive"
+    """What the app changes in drive."""
+    MAILBOX = "mailbox"
+    """One mailbox."""
+    TENANT = "tenant"
+    """All calls of the app for one tenant that Feishu counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +84,7 @@ class CodeRow:
 
     `outcome` speaks of the request that got this code. `status`, where given, is the one HTTP
     status for which the row holds, since the code has another meaning too. `source` is a path
-    under DOCUMENTATION, or says what else it is.
+    under DOCUMENTATION, or says what else it is. `scope` is given where the code means a limit.
     """
 
     code: int
@@ -72,6 +95,7 @@ class CodeRow:
     hint: str
     source: str
     status: int | None = None
+    scope: Scope | None = None
 
 
 def meaning_of(code: int) -> CodeRow | None:
@@ -115,5 +139,6 @@ def _table(rows: Iterable[dict[str, str]]) -> dict[int, CodeRow]:
             hint=row["hint"],
             source=row["source"],
             status=int(row["status"]) if row["status"] else None,
+            scope=Scope(row["scope"]) if row["scope"] else None,
         )
     return table

@@ -13,10 +13,11 @@ from .feishu import Answer, Feishu
 from .jobs import Job
 from .limits.limiter import Limiter
 from .metrics import Metrics
+from .quota import Quotas
 from .retry import RetryPolicy
 from .tokens.pool import TokenPool
 from .tokens.token import Token
-from .verdict import BucketFull, TokenRejected, judge
+from .verdict import BucketFull, QuotaUsedUp, TokenRejected, judge
 
 GRACE_SECONDS = 0.5
 """How long after the deadline a running attempt is cut; the reply must be out within a second."""
@@ -38,6 +39,7 @@ class Executor:
         tokens: TokenPool,
         feishu: Feishu,
         limiter: Limiter,
+        quotas: Quotas,
         policy: RetryPolicy,
         metrics: Metrics,
         *,
@@ -46,6 +48,7 @@ class Executor:
         self._tokens = tokens
         self._feishu = feishu
         self._limiter = limiter
+        self._quotas = quotas
         self._policy = policy
         self._metrics = metrics
         self._api_timeout = api_timeout
@@ -54,14 +57,12 @@ class Executor:
         """Try once and say how it ended; count the try in *job*."""
         answer: Answer | None = None
         try:
+            if refusal := await self._quotas.refused(job):
+                raise refusal
             token = await self._token(job)
+            sent_at = time.monotonic()
             answer = await self._send(job, token)
-            error = judge(answer, self._policy)
-            if isinstance(error, TokenRejected):
-                error = await self._rejected(job, token, answer, error)
-            elif isinstance(error, BucketFull):
-                await self._limiter.pause(job.buckets[0], error.pause)
-                self._metrics.limit_pauses.labels(job.route.name).inc()
+            error = await self._learn(job, token, answer, sent_at)
         except TokenRefused as raised:
             answer, error = job.rejection, raised
         except GatewayError as raised:
@@ -87,7 +88,8 @@ class Executor:
             raise Expired
         if token is not None and token == job.rejected:
             # The refresh brought the same string: asking once more would be answered the same.
-            raise TokenRefused(judge(job.rejection, self._policy) if job.rejection else None)
+            rejection = job.rejection
+            raise TokenRefused(judge(rejection, self._policy, job.buckets) if rejection else None)
         started = time.monotonic()
         status = "failed"
         try:
@@ -106,6 +108,36 @@ class Executor:
             known = meaning_of(answer.code) is not None
             self._metrics.feishu_codes.labels(str(answer.code) if known else "other").inc()
         return answer
+
+    async def _learn(
+        self, job: Job, token: Token | None, answer: Answer, sent_at: float
+    ) -> GatewayError | None:
+        """Judge the answer, and tell those whom it concerns what it says of limits and tokens."""
+        error = judge(answer, self._policy, job.buckets)
+        if isinstance(error, BucketFull):
+            await self._full(job, error, sent_at)
+            return error
+        self._limiter.accepted(job.buckets, job.permit_at)
+        if isinstance(error, TokenRejected):
+            return await self._rejected(job, token, answer, error)
+        if isinstance(error, QuotaUsedUp):
+            return await self._quotas.exhausted(job, error)
+        if job.probes and (error is None or error.outcome is Outcome.EXECUTED):
+            await self._quotas.passed(job)
+        return error
+
+    async def _full(self, job: Job, error: BucketFull, sent_at: float) -> None:
+        api, bucket = job.buckets[0], error.bucket
+        if bucket is not api:
+            # What speaks of one chat or table got past the limit of its API.
+            others = tuple(other for other in job.buckets if other is not bucket)
+            self._limiter.accepted(others, job.permit_at)
+        known = error.code is not None and meaning_of(error.code) is not None
+        self._metrics.limit_pauses.labels(bucket.name).inc()
+        self._metrics.limit_rejections.labels(
+            bucket.name, str(error.code) if known else "other"
+        ).inc()
+        await self._limiter.rejected(bucket, error.pause, sent_at)
 
     async def _rejected(
         self, job: Job, token: Token | None, answer: Answer, error: TokenRejected

@@ -26,6 +26,7 @@ PASSED_ON = (
     "x-request-id",
     "x-ogw-ratelimit-limit",
     "x-ogw-ratelimit-reset",
+    "retry-after",
     "content-disposition",
     "content-range",
 )

@@ -48,6 +48,10 @@ class Job:
     rejected: Token | None = field(default=None, repr=False)
     """The token that Feishu rejected once, and how."""
     rejection: Answer | None = field(default=None, repr=False)
+    permit_at: float = 0.0
+    """`time.monotonic()` from when the permit of this try holds."""
+    probes: bool = False
+    """It is sent although a quota is used up, to see whether that still holds."""
     upstream_seconds: float = 0.0
 
 

@@ -57,7 +57,14 @@ class Metrics:
             "limit_wait_seconds", "From being in line for a bucket to the permit.", "api", "lane"
         )
         self.limit_pauses = self._counter(
-            "limit_pauses", "Pauses of a bucket because Feishu said it is full.", "api"
+            "limit_pauses", "Pauses of a bucket because Feishu said it is full.", "bucket"
+        )
+        self.limit_rejections = self._counter(
+            "limit_rejections",
+            "Requests that Feishu refused because a bucket is full, by its code; codes that the "
+            "table does not know, and answers without one, as other.",
+            "bucket",
+            "code",
         )
         self.limit_degraded = self._gauge(
             "limit_degraded", "1 while Redis is away and the local share is in use."

@@ -31,7 +31,7 @@ _MOST_BYTES = 64 * 1024
 _LONGEST_LIFE = 86_400
 _LONGEST_PAUSE = 60.0
 _TOKEN = re.compile(r"[!-~]{1,8192}")
-_LIMITED = frozenset({Action.PAUSE_API, Action.BACK_OFF})
+_LIMITED = frozenset({Action.PAUSE, Action.BACK_OFF})
 _LOG_ID = re.compile(r"[!-~]{1,128}")
 
 

@@ -8,17 +8,22 @@ from consumers.codec import Poison
 from consumers.settlement import Again, Finish, end_unopened, finish, redelivered_unsafe, settle
 from gateway.errors import AttemptFailed, Expired, GatewayError, NotNow, Refused
 from gateway.jobs import Job
+from gateway.limits.buckets import Bucket
 from gateway.retry import RetryPolicy
 from gateway.verdict import BucketFull
 from schemas.dead_letter import DeadReason
 from schemas.reply import ErrorType, Outcome
-from tests.support.builders import NOW, make_job
+from tests.support.builders import NOW, make_answer, make_job
 
 POLICY = RetryPolicy(max_attempts=4)
 UNAVAILABLE, UNKNOWN = ErrorType.FEISHU_UNAVAILABLE, Outcome.UNKNOWN
 MAYBE = AttemptFailed(UNAVAILABLE, "cut", outcome=UNKNOWN, code=7, log_id="L")
 NOT_DONE = AttemptFailed(UNAVAILABLE, "refused")
 BAD = Refused(ErrorType.BAD_RESPONSE, "no HTTP", outcome=UNKNOWN)
+
+
+def full(pause: float, kind: str = "") -> BucketFull:
+    return BucketFull(Bucket("b", (), name=kind), pause, make_answer(429))
 
 
 def settled(error: GatewayError | None, job: Job, **how: object) -> Finish | Again:
@@ -118,8 +123,9 @@ def test_an_unusable_answer_is_final_at_once(klass: str, type_: ErrorType) -> No
     assert final(BAD, make_job(klass, tries=1)).type is type_
 
 
-def test_a_full_bucket_is_waited_for_in_its_line() -> None:
-    assert settled(BucketFull(7.0, None, None), make_job()) == Again(0.0)
+@pytest.mark.parametrize("kind", ["GET /x", "chat", "table"])
+def test_a_full_bucket_is_waited_for_in_its_line(kind: str) -> None:
+    assert settled(full(7.0, kind), make_job(tries=9)) == Again(0.0)
 
 
 def test_a_call_that_has_to_wait_waits() -> None:
@@ -142,7 +148,7 @@ def test_a_wait_for_something_else_is_not_called_a_limit() -> None:
 
 
 def test_a_wait_that_outlived_the_deadline_is_an_expired_call() -> None:
-    end = settled(BucketFull(1.0, None, None), make_job(deadline=NOW), has_reply_to=False)
+    end = settled(full(1.0), make_job(deadline=NOW), has_reply_to=False)
     assert isinstance(end, Finish)
     assert end.dead is DeadReason.EXPIRED
 

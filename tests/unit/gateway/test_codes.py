@@ -4,15 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.codes import Action, CodeRow, meaning_of, token_meaning_of
+from gateway.codes import Action, CodeRow, Scope, meaning_of, token_meaning_of
 from schemas.reply import ErrorType, Outcome
 
 API_CODES: dict[Action, list[int]] = {
-    Action.PAUSE_API: [99991400, 190004, 1000004, 1161604, 1277001, 2890006],
+    Action.PAUSE: [
+        *(99991400, 190004, 190005, 190010, 1000004, 1000005, 1161604, 1277001, 2890006),
+        *(230020, 230047, 230048, 232019, 11232, 11233, 1254290, 90217, 1310217, 1061045),
+        *(1069923, 1420003, 1470450),
+    ],
     Action.BACK_OFF: [
-        *(230020, 230047, 230048, 232019, 11232, 11233, 1254290, 1254291, 1254036),
-        *(90217, 1310217, 1061045, 190005, 190010, 1000005, 131009, 1066002, 60014),
-        *(96002, 96201, 1063006, 1069923, 1420003, 1236006, 1470450, 1470451, 43024),
+        *(1254291, 1254036, 131009, 1066002, 60014, 96002, 96201, 1063006, 1236006),
+        *(1470451, 43024),
     ],
     Action.IN_PROGRESS: [18121, 230049, 1254608, 1470422],
     Action.REFRESH_TOKEN: [
@@ -46,12 +49,29 @@ TOKEN_CODES: dict[Action, list[int]] = {
     Action.NEW_APP_TICKET: [10012],
     Action.ANSWER: [10016, 20001, 20063, 20036, 20067, 20068],
     Action.RETRY: [20050, 20072, 2200, 1500],
-    Action.PAUSE_API: [99991400],
+    Action.PAUSE: [99991400],
     Action.IP_DENIED: [99991401],
 }
 
+SCOPES: dict[Scope | None, list[int]] = {
+    Scope.API: [
+        *(99991400, 190004, 190005, 190010, 1000004, 1000005, 1161604, 1277001, 2890006),
+        *(1254290, 90217, 1310217, 1069923, 1420003, 1470450, 11247),
+    ],
+    Scope.CHAT: [230020, 11233, 230047, 230048, 232019],
+    Scope.APP_MESSAGES: [11232],
+    Scope.TABLE: [1254291, 1254036],
+    Scope.DOCUMENT: [96002, 96201, 1066002, 1063006],
+    Scope.DRIVE: [1061045],
+    Scope.MAILBOX: [1236007, 1236012],
+    Scope.TENANT: [99991403],
+    # Locks that no bucket protects, and a quota that only some mails need.
+    None: [131009, 60014, 43024, 1236006, 1470451, 1236009],
+}
+LIMITS = {Action.PAUSE, Action.BACK_OFF, Action.QUOTA, Action.DAILY_QUOTA}
+
 ENDS: dict[Action, set[tuple[str, str]]] = {
-    Action.PAUSE_API: {("rate_limited", "not_executed")},
+    Action.PAUSE: {("rate_limited", "not_executed")},
     Action.BACK_OFF: {("rate_limited", "not_executed")},
     Action.IN_PROGRESS: {("feishu_unavailable", "unknown")},
     Action.REFRESH_TOKEN: {("feishu_error", "not_executed"), ("reauth_required", "not_executed")},
@@ -113,8 +133,26 @@ def test_every_action_ends_as_the_contract_says(action: Action) -> None:
     assert {(row.error, row.outcome) for row in rows} <= ENDS[action]
 
 
+@pytest.mark.parametrize(
+    ("code", "scope"), [(code, scope) for scope, codes in SCOPES.items() for code in codes]
+)
+def test_every_code_of_a_limit_says_of_what(code: int, scope: Scope | None) -> None:
+    assert row_of(code).scope is scope
+
+
+def test_no_other_code_speaks_of_a_limit() -> None:
+    of_limits = {code for codes in SCOPES.values() for code in codes}
+    assert {row.code for row in ROWS if row.action in LIMITS} == of_limits
+    assert {row.code for row in ROWS if row.scope} <= of_limits
+    assert set(SCOPES) == {None, *Scope}
+
+
+def test_a_limit_that_pauses_the_fleet_names_what_is_paused() -> None:
+    assert all(row.scope for row in ROWS if row.action is Action.PAUSE)
+
+
 def test_what_may_be_repeated_freely_was_never_executed() -> None:
-    free = {Action.PAUSE_API, Action.BACK_OFF, Action.REFRESH_TOKEN}
+    free = {Action.PAUSE, Action.BACK_OFF, Action.REFRESH_TOKEN}
     assert {row.outcome for row in ROWS if row.action in free} == {Outcome.NOT_EXECUTED}
 
 
