@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from schemas.apis import Window
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.@:/ *-]{1,120}")
-_SHORT = 5.0
-_NARROW, _WIDE = 0.1, 0.35
+_SHORT = 5
+_HOUR = 3600
+_GRAINS = 1440
+NARROW = 0.1
+"""Seconds; the margin of a short window until travel times are known, and at most."""
+_WIDE = 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +34,28 @@ class Bucket:
     @property
     def longest(self) -> float:
         """Seconds after which a grant is forgotten: the span of the longest window."""
-        return max(self.spans, default=0.0)
+        return max(self.spans(), default=0.0)
 
     @property
-    def spans(self) -> tuple[float, ...]:
-        """Seconds that a permit is held against each window (see `span`).
+    def grain(self) -> float:
+        """Seconds of which the grants share one entry, where windows are hours long; else 0."""
+        shortest = min((window.seconds for window in self.windows), default=0)
+        return shortest / _GRAINS if shortest >= _HOUR else 0.0
 
-        A short window beside one that allows less in the long run takes the wide margin for
-        nothing: its bursts come further apart, and the long window fills all the same.
+    def spans(self, margin: float = NARROW) -> tuple[float, ...]:
+        """Seconds that a permit is held against each window: its length and a safety margin.
+
+        We count departures, Feishu counts arrivals. Requests of one window that travel slowly and
+        requests of the next that travel fast would meet in one window of theirs. 0.35 s covers the
+        travel times seen and costs a minute window 0.6 %. A window of a second would lose a
+        quarter, so short windows take *margin*, what travel times ask for, and leave the rare slow
+        request to the pause after a 429. A short window beside one that allows less in the long
+        run takes the wide margin for nothing: its bursts come further apart, and the long window
+        fills all the same.
         """
         rate = min((window.limit / window.seconds for window in self.windows), default=0.0)
         return tuple(
-            span(window) if window.limit / window.seconds <= rate else window.seconds + _WIDE
+            span(window, margin if window.limit <= rate * window.seconds else _WIDE) + self.grain
             for window in self.windows
         )
 
@@ -50,19 +64,17 @@ def bucket_of(
     app_alias: str, tenant: str | None, route_name: str, windows: Iterable[Window]
 ) -> Bucket:
     """The bucket of an API as one app uses it for one tenant."""
-    parts = (app_alias, tenant or "", route_name)
-    return Bucket("|".join(_part(part) for part in parts), tuple(windows))
+    return Bucket(key_of(app_alias, tenant or "", route_name), tuple(windows), name=route_name)
 
 
-def span(window: Window) -> float:
-    """Seconds that a permit is held against a window: its length and a safety margin.
+def key_of(*parts: str) -> str:
+    """Join the parts of a key; what cannot stand in a key, or is too long for one, is hashed."""
+    return "|".join([_part(part) for part in parts])
 
-    We count departures, Feishu counts arrivals. Requests of one window that travel slowly and
-    requests of the next that travel fast would meet in one window of theirs. 0.35 s covers the
-    travel times seen and costs a minute window 0.6 %. A window of a second would lose a quarter,
-    so short windows take 0.1 s and leave the rare slow request to the pause after a 429.
-    """
-    return window.seconds + (_NARROW if window.seconds <= _SHORT else _WIDE)
+
+def span(window: Window, margin: float = NARROW) -> float:
+    """Seconds that a permit is held against a window, where a short one takes *margin*."""
+    return window.seconds + (margin if window.seconds <= _SHORT else _WIDE)
 
 
 def _part(text: str) -> str:

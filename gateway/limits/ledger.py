@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .buckets import Bucket
+from .travel import Travel
 
 _GRAINS = 50
 
@@ -22,13 +23,30 @@ class Entry:
 
 
 class Ledger:
-    """The grants of one bucket within its longest window, and its pause. Times are monotonic."""
+    """The grants of one bucket within its longest window, its pause, and its calls under way.
 
-    __slots__ = ("_entries", "_pause_epoch", "bucket", "paused_until")
+    Times are monotonic. `refused_at` is when the request was sent whose refusal the store has not
+    learnt from yet; `canary` says that a request of this process tests whether a pause is over.
+    """
+
+    __slots__ = (
+        "_entries",
+        "_pause_epoch",
+        "bucket",
+        "canary",
+        "holders",
+        "paused_until",
+        "refused_at",
+        "travel",
+    )
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self.paused_until = 0.0
+        self.refused_at: float | None = None
+        self.canary = False
+        self.holders: set[str] = set()
+        self.travel = Travel()
         self._pause_epoch: int | None = None
         self._entries: deque[Entry] = deque()
 
@@ -89,7 +107,7 @@ class Ledger:
     def is_idle(self, now: float) -> bool:
         """Whether nothing in here matters any more."""
         self.forget(now)
-        return not self._entries and self.paused_until <= now
+        return not (self._entries or self.holders) and self.paused_until <= now
 
 
 def ages(entries: Sequence[Entry], now: float) -> list[tuple[float, int]]:
@@ -98,6 +116,6 @@ def ages(entries: Sequence[Entry], now: float) -> list[tuple[float, int]]:
 
 
 def _grain_end(now: float, bucket: Bucket) -> float:
-    shortest = min(bucket.spans, default=0.0)
+    shortest = min(bucket.spans(), default=0.0)
     grain = shortest / _GRAINS
     return math.ceil(now / grain) * grain if grain else now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from .buckets import Bucket
+from .buckets import NARROW, Bucket
 from .ledger import Ledger, ages
 from .store import LimitStore, Report
 
@@ -31,6 +31,21 @@ class Ledgers:
         elif ledger.bucket != bucket:
             ledger.bucket = bucket
         return ledger
+
+    def known(self, bucket: Bucket) -> Ledger | None:
+        """The bucket's ledger, where it was used lately."""
+        return self._ledgers.get(bucket.key)
+
+    def margin(self, bucket: Bucket) -> float:
+        """Seconds of margin that the bucket's short windows need (see Travel)."""
+        ledger = self._ledgers.get(bucket.key)
+        return ledger.travel.margin if ledger else NARROW
+
+    def holders(self) -> list[tuple[Bucket, set[str]]]:
+        """Calls under way by the buckets whose places they take."""
+        return [
+            (ledger.bucket, ledger.holders) for ledger in self._ledgers.values() if ledger.holders
+        ]
 
     def owe(self, bucket: Bucket) -> None:
         """The store does not know of the bucket's last grant or pause."""
@@ -73,5 +88,10 @@ class Ledgers:
 
 
 def _report(ledger: Ledger, now: float, epoch: int) -> Report:
-    grants = ages(ledger.unreported(now, epoch), now)
-    return Report(ledger.bucket, grants, ledger.unreported_pause(now, epoch))
+    refused, ledger.refused_at = ledger.refused_at, None
+    return Report(
+        ledger.bucket,
+        ages(ledger.unreported(now, epoch), now),
+        ledger.unreported_pause(now, epoch),
+        refused_after=None if refused is None else max(0.0, now - refused),
+    )

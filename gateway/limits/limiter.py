@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
 from gateway.metrics import Metrics
 
 from .buckets import Bucket
-from .grant import Grant, Reason
-from .ledger import Ledger
+from .grant import Ask, Grant, Reason
 from .ledgers import Ledgers
 from .local import LocalShare
 from .membership import Membership
 from .standing import Standing
-from .store import OTHER_EPOCH, PAUSED, Answer, LimitStore, StoreAwayError
+from .store import AHEAD, BUSY, PAUSED, LimitStore, Permits, Report, StoreAwayError
+
+_SHORTEST_WAIT = 0.002
 
 
 class Limiter:
@@ -53,6 +56,7 @@ class Limiter:
         self._metrics = metrics
         self._beat_seconds = beat_seconds
         self._clock = clock
+        self._saying: set[asyncio.Task[None]] = set()
 
     @property
     def mode(self) -> Literal["redis", "local"]:
@@ -70,32 +74,41 @@ class Limiter:
 
     async def close(self) -> None:
         """Leave the others, so that their shares grow."""
+        if self._saying:
+            await asyncio.wait(self._saying)
         await self._membership.close()
 
     async def beat(self) -> None:
         """Do now what `start` has done every `beat_seconds`."""
         await self._membership.beat()
 
-    async def acquire(self, bucket: Bucket, want: int) -> Grant:
-        """Take up to `want` permits, at least 1; what is granted counts as used from now on."""
-        ledger = self._ledgers.of(bucket)
-        for _ in range(2):
-            now = self._clock()
-            if ledger.paused_until > now:
-                return Grant(0, 0.0, ledger.paused_until - now, "paused")
-            await self._membership.find_store()
-            if self._standing.is_away or self._standing.is_lost(now):
-                return await self._take_local(bucket, want, ledger)
-            if rest := self._standing.settles_in(self._clock()):
-                return Grant(0, 0.0, rest, "settling")
-            grant = await self._take_shared(bucket, want, ledger)
-            if grant is not None:
-                return grant
-        return Grant(0, 0.0, self._beat_seconds, "settling")
+    async def acquire(self, asks: Sequence[Ask]) -> list[Grant]:
+        """A grant for each ask, served in this order; what is granted counts as used at once."""
+        now = self._clock()
+        grants = [self._paused(ask, now) for ask in asks]
+        open_asks = [ask for ask, grant in zip(asks, grants, strict=True) if grant is None]
+        if open_asks:
+            answers = iter(await self._take(open_asks))
+            grants = [grant or next(answers) for grant in grants]
+        return [grant for grant in grants if grant is not None]
 
-    async def pause(self, bucket: Bucket, seconds: float) -> None:
-        """Stop the bucket in the whole fleet for so long; a longer pause stays as it is."""
-        self._ledgers.of(bucket).pause(self._clock() + seconds, None)
+    def release(self, buckets: Sequence[Bucket], holder: str) -> None:
+        """Give back the places that a call took: it is not under way any more."""
+        for bucket in buckets:
+            ledger = self._ledgers.known(bucket) if bucket.at_once else None
+            if ledger is not None and holder in ledger.holders:
+                ledger.holders.discard(holder)
+                self._say(self._free(bucket, holder))
+
+    async def rejected(self, bucket: Bucket, seconds: float, sent_at: float) -> None:
+        """Feishu refused a request sent then (monotonic): stop the bucket in the whole fleet.
+
+        A longer pause stays as it is; a refusal of what was under way by then teaches nothing.
+        """
+        ledger, now = self._ledgers.of(bucket), self._clock()
+        ledger.refused_at = ledger.refused_at or sent_at
+        ledger.canary = False
+        ledger.pause(now + seconds, None)
         self._ledgers.owe(bucket)
         if self._standing.epoch is not None and not self._standing.is_away:
             try:
@@ -103,44 +116,110 @@ class Limiter:
             except StoreAwayError as error:
                 self._membership.leave(error)
 
-    async def _take_shared(self, bucket: Bucket, want: int, ledger: Ledger) -> Grant | None:
+    def accepted(self, buckets: Sequence[Bucket], permit_at: float) -> None:
+        """Feishu took a request whose permit held from then on (monotonic)."""
+        now = self._clock()
+        for bucket in buckets:
+            ledger = self._ledgers.known(bucket)
+            if ledger is None:
+                continue
+            ledger.travel.add(permit_at, now)
+            if ledger.canary:
+                ledger.canary = False
+                self._say(self._reopen(bucket))
+
+    def _paused(self, ask: Ask, now: float) -> Grant | None:
+        for place, bucket in enumerate(ask.buckets):
+            ledger = self._ledgers.known(bucket)
+            if ledger is not None and ledger.paused_until > now:
+                return Grant(0, 0.0, ledger.paused_until - now, "paused", place)
+        return None
+
+    async def _take(self, asks: Sequence[Ask]) -> list[Grant]:
+        for _ in range(2):
+            await self._membership.find_store()
+            if self._standing.is_away or self._standing.is_lost(self._clock()):
+                return [await self._take_local(ask) for ask in asks]
+            if rest := self._standing.settles_in(self._clock()):
+                return [Grant(0, 0.0, rest, "settling")] * len(asks)
+            grants = await self._take_shared(asks)
+            if grants is not None:
+                return grants
+        return [Grant(0, 0.0, self._beat_seconds, "settling")] * len(asks)
+
+    async def _take_shared(self, asks: Sequence[Ask]) -> list[Grant] | None:
         """Ask the store; none when its answer does not count, because the epoch is another."""
         epoch, sent = self._standing.epoch, self._clock()
         if epoch is None:
             return None
         try:
-            answer = await self._store.acquire(bucket, want, epoch)
+            answer = await self._store.acquire(asks, self._ledgers.margin, epoch)
             now = self._clock()
             self._standing.hear(sent, now, answer.now)
-            if answer.reason == OTHER_EPOCH:
+            if answer.permits is None:
                 await self._membership.adopt(answer.epoch, answer.now)
                 return None
         except StoreAwayError as error:
             self._membership.leave(error)
-            return await self._take_local(bucket, want, ledger)
+            return [await self._take_local(ask) for ask in asks]
         if self._standing.is_doubtful:
             # What was granted on the word of a clock that was moved is not used.
             await self._membership.beat()
             return None
         self._local.clear()
-        return self._note(ledger, answer, now)
+        pairs = zip(asks, answer.permits, strict=True)
+        return [self._note(ask, permits, now, epoch) for ask, permits in pairs]
 
-    def _note(self, ledger: Ledger, answer: Answer, now: float) -> Grant:
-        reason: Reason = "window" if answer.reason else ""
-        if answer.reason == PAUSED:
-            ledger.pause(now + answer.wait, answer.epoch)
+    def _note(self, ask: Ask, permits: Permits, now: float, epoch: int) -> Grant:
+        reason: Reason = "window" if permits.reason else ""
+        index = permits.place - 1
+        if permits.reason == BUSY:
+            reason = "busy"
+        elif permits.reason == PAUSED:
             reason = "paused"
-        if answer.granted:
-            ledger.add(now, answer.granted, answer.epoch)
-            self._metrics.limit_permits.labels("redis").inc(answer.granted)
-        return Grant(answer.granted, 0.0, answer.wait, reason)
+            self._ledgers.of(ask.buckets[index]).pause(now + permits.wait, epoch)
+        if permits.granted:
+            self._count(ask, permits.granted, now + permits.delay, epoch)
+            for place, bucket in enumerate(ask.buckets):
+                if permits.canaries >> place & 1:
+                    self._ledgers.of(bucket).canary = True
+        # Asked for a little earlier, the next permit can be booked for the moment it is free.
+        early = AHEAD / 2 if reason == "window" else 0.0
+        wait = max(permits.wait - early, _SHORTEST_WAIT) if reason else 0.0
+        return Grant(permits.granted, permits.delay, wait, reason, index)
 
-    async def _take_local(self, bucket: Bucket, want: int, ledger: Ledger) -> Grant:
+    async def _take_local(self, ask: Ask) -> Grant:
         now, place = self._clock(), self._standing.place
         times = (now, self._standing.shared_clock(now))
-        grant = await self._local.take(bucket, want, ledger, place, times)
+        ledgers = [self._ledgers.of(bucket) for bucket in ask.buckets]
+        grant = await self._local.take(ask, ledgers, place, times)
         if grant.granted:
-            ledger.add(now, grant.granted, None)
-            self._ledgers.owe(bucket)
-            self._metrics.limit_permits.labels("local").inc(grant.granted)
+            self._count(ask, grant.granted, now, None)
+            for bucket in ask.buckets:
+                self._ledgers.owe(bucket)
         return grant
+
+    def _count(self, ask: Ask, permits: int, at: float, epoch: int | None) -> None:
+        for bucket in ask.buckets:
+            ledger = self._ledgers.of(bucket)
+            ledger.add(at, permits, epoch)
+            if bucket.at_once:
+                ledger.holders.add(ask.holder)
+        self._metrics.limit_permits.labels("local" if epoch is None else "redis").inc(permits)
+
+    async def _free(self, bucket: Bucket, holder: str) -> None:
+        epoch = self._standing.epoch
+        if epoch is not None and not self._standing.is_away:
+            with contextlib.suppress(StoreAwayError):  # then the lease ends by itself
+                await self._store.keep_places([(bucket, [holder])], epoch, free=True)
+
+    async def _reopen(self, bucket: Bucket) -> None:
+        epoch = self._standing.epoch
+        if epoch is not None and not self._standing.is_away:
+            with contextlib.suppress(StoreAwayError):  # then the next canary opens it
+                await self._store.report([Report(bucket, passed=True)], epoch)
+
+    def _say(self, saying: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(saying)
+        self._saying.add(task)
+        task.add_done_callback(self._saying.discard)

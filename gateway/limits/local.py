@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
@@ -9,12 +11,13 @@ from aiolimiter import AsyncLimiter
 from schemas.apis import Window
 
 from .buckets import Bucket, span
-from .grant import Grant
+from .grant import Ask, Grant
 from .ledger import Ledger
 
 _SAFE = 0.8
 _SHORTEST_WAIT = 0.005
 _BISECTIONS = 20
+_PLACE_WAIT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +78,32 @@ class LocalShare:
         self._paces: dict[str, _Paces] = {}
 
     async def take(
-        self, bucket: Bucket, want: int, ledger: Ledger, place: Place, times: tuple[float, float]
+        self, ask: Ask, ledgers: Sequence[Ledger], place: Place, times: tuple[float, float]
     ) -> Grant:
-        """Grant from the share; `times` are now by the ledger's clock and by the shared one."""
+        """Grant from the shares; `times` are now by the ledgers' clock and by the shared one."""
+        now, shared_now = times
+        rooms, all_paces = [], []
+        for index, ledger in enumerate(ledgers):
+            paces = await self._paces_of(ask.buckets[index], place)
+            all_paces += [pace for _, pace in paces.pairs]
+            for share, pace in paces.pairs:
+                rooms.append((*_allowed(share, pace, ledger, now, shared_now), index))
+            if ledger.bucket.at_once and not _has_place(ledger, ask.holder, place):
+                rooms.append((0, _PLACE_WAIT, index))
+        granted = min([ask.want, *(allowed for allowed, _, _ in rooms)])
+        for pace in all_paces:
+            await pace.acquire(granted)
+        if granted == ask.want:
+            return Grant(granted, 0.0, 0.0, "")
+        # Only what stands in the way is waited for: another window's wait might outlast a turn.
+        wait, index = max((opens, i) for allowed, opens, i in rooms if allowed <= granted)
+        return Grant(granted, 0.0, wait, "local", index)
+
+    async def _paces_of(self, bucket: Bucket, place: Place) -> _Paces:
         paces = self._paces.get(bucket.key)
         if paces is None or (paces.windows, paces.place) != (bucket.windows, place):
             paces = self._paces[bucket.key] = await _Paces.create(bucket.windows, place)
-        now, shared_now = times
-        rooms = [_allowed(share, pace, ledger, now, shared_now) for share, pace in paces.pairs]
-        granted = min([want, *(allowed for allowed, _ in rooms)])
-        # Only what stands in the way is waited for: another window's wait might outlast a turn.
-        wait = max((opens for allowed, opens in rooms if allowed <= granted), default=0.0)
-        for _, pace in paces.pairs:
-            await pace.acquire(granted)
-        return (
-            Grant(granted, 0.0, wait, "local") if granted < want else Grant(granted, 0.0, 0.0, "")
-        )
+        return paces
 
     def clear(self) -> None:
         """Forget all paces: the store answers again."""
@@ -116,6 +129,13 @@ async def _pace(share: Share) -> AsyncLimiter:
     if share.cycle == 0:
         await pace.acquire(size)  # it starts full: no burst on top of what the store granted
     return pace
+
+
+def _has_place(ledger: Ledger, holder: str, place: Place) -> bool:
+    """Whether a call may be under way; places cannot be divided, so one process has them all."""
+    if zlib.crc32(ledger.bucket.key.encode()) % place.live != place.rank:
+        return False
+    return holder in ledger.holders or len(ledger.holders) < ledger.bucket.at_once
 
 
 def _allowed(

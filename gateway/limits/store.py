@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -14,25 +14,49 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from .batches import Batches, Command
-from .buckets import Bucket
+from .buckets import NARROW, Bucket
+from .grant import Ask
+
+Margins = Callable[[Bucket], float]
+"""Seconds of margin that a bucket's short windows need."""
 
 PAUSED = 2
-OTHER_EPOCH = 3
+BUSY = 4
+_OTHER_EPOCH = 3
+_NUMBERS = 6
 _REPORTS = 100
+AHEAD = 0.05
+"""Seconds that a permit may lie ahead: a slot so near is booked, so that none is lost between
+waking up and asking for it."""
+LEASE = 5.0
+"""Seconds that a place is kept for a call under way unless it is renewed."""
 
 
 class StoreAwayError(Exception):
     """Redis did not run a script."""
 
 
-class Answer(NamedTuple):
-    """What acquire.lua replies; `wait` in seconds, `epoch` and `now` in microseconds."""
+class Permits(NamedTuple):
+    """What acquire.lua replies to one ask, times in seconds.
+
+    `place` is that of the bucket in the way, counted from 1. `canaries` has a bit for each bucket
+    of the ask whose reopening the permit tests.
+    """
 
     granted: int
+    delay: float
     wait: float
     reason: int
+    place: int
+    canaries: int
+
+
+class Answer(NamedTuple):
+    """A script's answer; `permits` is None when the epoch is another. Times in microseconds."""
+
     epoch: int
     now: int
+    permits: Sequence[Permits] | None
 
 
 class Beat(NamedTuple):
@@ -47,52 +71,80 @@ class Beat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one bucket's log may lack: seconds ago and permits of each grant, seconds to pause."""
+    """What the store may not know of one bucket: seconds ago and permits of each grant, seconds to
+    pause, whether its canary passed, and seconds ago that the request was sent whose refusal
+    teaches something."""
 
     bucket: Bucket
-    grants: Sequence[tuple[float, int]]
-    pause: float
+    grants: Sequence[tuple[float, int]] = ()
+    pause: float = 0.0
+    passed: bool = False
+    refused_after: float | None = None
 
 
 class LimitStore:
     """Runs the scripts. Everything raises StoreAwayError, within `timeout` seconds.
 
-    All keys carry one hash tag, so that a cluster keeps them in one slot: one script may take
-    from several buckets, and one fence vouches for all logs. A single shard runs ten thousand
-    scripts a second and more, far above what Feishu's limits let through.
+    All keys carry one hash tag, so that a cluster keeps them in one slot: one script takes from
+    several buckets, and one fence vouches for all logs. A single shard runs ten thousand scripts a
+    second and more, far above what Feishu's limits let through.
     """
 
     def __init__(self, redis: Redis, *, prefix: str, timeout: float) -> None:
         self._redis = redis
         self._timeout = timeout
         self._tag = f"{{{prefix}:limits}}"
-        self._acquire = _Script.load("acquire.lua")
-        self._report = _Script.load("report.lua")
+        self._acquire = _Script.load("bucket.lua", "acquire.lua")
+        self._report = _Script.load("bucket.lua", "report.lua")
+        self._places = _Script.load("places.lua")
         self._beat = _Script.load("beat.lua")
         self._acquires = Batches(self._acquire_all)
 
-    async def acquire(self, bucket: Bucket, want: int, epoch: int) -> Answer:
-        """Take up to `want` permits; calls of one moment share a round trip."""
-        arguments = [epoch, want, _ttl(bucket)]
-        for window, seconds in zip(bucket.windows, bucket.spans, strict=True):
-            arguments += (window.limit, _microseconds(seconds))
-        keys = self._keys(bucket, epoch)
-        reply = await self._acquires.ask((self._acquire.sha, 3, *keys, *arguments))
-        granted, wait, reason, its_epoch, now = reply
-        return Answer(granted, wait / 1e6, reason, its_epoch, now)
+    async def acquire(self, asks: Sequence[Ask], margins: Margins, epoch: int) -> Answer:
+        """Take permits for each ask in order; asks of one moment share a round trip."""
+        numbers: dict[str, int] = {}
+        keys, of_buckets, of_asks = [f"{self._tag}:fence"], list[str | int](), list[str | int]()
+        for ask in asks:
+            of_asks += (ask.want, int(ask.lane == "bulk"), ask.holder, len(ask.buckets))
+            for bucket in ask.buckets:
+                if bucket.key not in numbers:
+                    numbers[bucket.key] = len(numbers) + 1
+                    keys += self._keys(bucket, epoch)
+                    of_buckets += _arguments(bucket, margins(bucket))
+                of_asks.append(numbers[bucket.key])
+        head = (epoch, _microseconds(AHEAD), _microseconds(LEASE), len(numbers))
+        command = (len(keys), *keys, *head, *of_buckets, len(asks), *of_asks)
+        reason, its_epoch, now, *flat = await self._acquires.ask((self._acquire.sha, *command))
+        if reason == _OTHER_EPOCH:
+            return Answer(its_epoch, now, None)
+        return Answer(its_epoch, now, [_permits(flat, i) for i in range(0, len(flat), _NUMBERS)])
 
     async def report(self, reports: Sequence[Report], epoch: int) -> bool:
-        """Add to the logs; false when the epoch is no longer this one."""
+        """Tell the store what it may not know; false when the epoch is no longer this one."""
         for start in range(0, len(reports), _REPORTS):
             some = reports[start : start + _REPORTS]
             commands = [self._report_command(report, epoch) for report in some]
-            replies = await self._run_all(self._report, commands)
-            for reply in replies:
+            for reply in await self._run_all(self._report, commands):
                 if isinstance(reply, StoreAwayError):
                     raise reply
-                if reply[2] == OTHER_EPOCH:
+                if reply[0] == _OTHER_EPOCH:
                     return False
         return True
+
+    async def keep_places(
+        self, holders: Sequence[tuple[Bucket, Collection[str]]], epoch: int, *, free: bool = False
+    ) -> None:
+        """Renew the places of calls under way, or free them."""
+        lease = 0 if free else _microseconds(LEASE)
+        commands: list[Command] = []
+        for bucket, names in holders:
+            keys = (f"{self._tag}:fence", self._keys(bucket, epoch)[2])
+            commands.append((self._places.sha, 2, *keys, epoch, lease, *names))
+        if not commands:
+            return
+        for reply in await self._run_all(self._places, commands):
+            if isinstance(reply, StoreAwayError):
+                raise reply
 
     async def beat(
         self, process: str, *, lifetime: float, ends: int | None = None, leaves: bool = False
@@ -108,20 +160,19 @@ class LimitStore:
         return Beat(*reply)
 
     def _keys(self, bucket: Bucket, epoch: int) -> tuple[str, str, str]:
-        tag = self._tag
-        return (
-            f"{tag}:fence",
-            f"{tag}:log:{epoch}:{bucket.key}",
-            f"{tag}:pause:{epoch}:{bucket.key}",
-        )
+        rest = f"{epoch}:{bucket.key}"
+        return f"{self._tag}:log:{rest}", f"{self._tag}:state:{rest}", f"{self._tag}:places:{rest}"
 
     def _report_command(self, report: Report, epoch: int) -> Command:
-        flat: list[int] = []
+        flat = [
+            -1 if report.passed else _microseconds(report.pause),
+            -1 if report.refused_after is None else _microseconds(report.refused_after),
+        ]
         for age, permits in report.grants:
             flat += (_microseconds(age), permits)
-        keys = self._keys(report.bucket, epoch)
-        pause = _microseconds(report.pause)
-        return (self._report.sha, 3, *keys, epoch, _ttl(report.bucket), pause, *flat)
+        keys = (f"{self._tag}:fence", *self._keys(report.bucket, epoch))
+        of_bucket = _arguments(report.bucket, NARROW)
+        return (self._report.sha, len(keys), *keys, epoch, *of_bucket, *flat)
 
     async def _acquire_all(self, commands: Sequence[Command]) -> Sequence[Any]:
         return await self._run_all(self._acquire, commands)
@@ -159,9 +210,25 @@ class _Script:
     sha: str
 
     @classmethod
-    def load(cls, name: str) -> _Script:
-        text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    def load(cls, *names: str) -> _Script:
+        """The texts of these files, one behind the other."""
+        parts = [files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names]
+        text = "\n".join(parts)
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _arguments(bucket: Bucket, margin: float) -> list[int]:
+    spans = bucket.spans(margin)
+    keep = math.ceil(max(spans, default=0.0) * 2000) + 1000
+    flat = [bucket.at_once, keep, _microseconds(bucket.grain), len(bucket.windows)]
+    for window, seconds in zip(bucket.windows, spans, strict=True):
+        flat += (window.limit, _microseconds(seconds), window.seconds * 1_000_000)
+    return flat
+
+
+def _permits(flat: Sequence[int], start: int) -> Permits:
+    granted, delay, wait, reason, place, canaries = flat[start : start + _NUMBERS]
+    return Permits(granted, delay / 1e6, wait / 1e6, reason, place, canaries)
 
 
 def _away(error: Exception) -> StoreAwayError:
@@ -170,7 +237,3 @@ def _away(error: Exception) -> StoreAwayError:
 
 def _microseconds(seconds: float) -> int:
     return math.ceil(seconds * 1e6)
-
-
-def _ttl(bucket: Bucket) -> int:
-    return math.ceil(bucket.longest * 2000) + 1000
