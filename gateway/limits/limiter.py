@@ -37,7 +37,7 @@ class Limiter:
         metrics: Metrics,
         *,
         prefix: str = "lark",
-        timeout: float = 0.25,
+        timeout: float = 0.1,
         assumed_processes: int = 4,
         beat_seconds: float = 0.25,
         settle_seconds: float = 0.6,
