@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
 from gateway.apps import Apps
-from gateway.catalogue import Catalogue
+from gateway.dimensions import Dimensions
 from gateway.errors import Expired, GatewayError, Refused
 from gateway.executor import Ended, Executor
 from gateway.jobs import prepare
+from gateway.limits.buckets import Bucket
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
 from schemas import names
@@ -22,14 +24,22 @@ from .body import parse_call
 from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope
 from .copies import delayed_copy, rung_after, rung_within
 from .endings import Endings
-from .scheduler import Closing, Park, Scheduler
+from .scheduler import Scheduler
 from .settlement import Finish, end_unopened, finish, redelivered_unsafe, settle
+from .turns import Closing, Overflow, Park, no_slot
 from .work import Work
 
 LONGEST_SLEEP = 1.0
 """Seconds that a retry is slept in the process; a longer pause is spent on a retry rung."""
 
 log = structlog.get_logger()
+
+
+class Mover(Protocol):
+    """What takes the excess of a saturated bucket."""
+
+    async def move(self, work: Work, bucket: Bucket) -> bool:
+        """Move a call into the bucket's overflow queue; False where it cannot be moved now."""
 
 
 class Pipeline:
@@ -39,20 +49,22 @@ class Pipeline:
         self,
         *,
         apps: Apps,
-        catalogue: Catalogue,
+        dimensions: Dimensions,
         scheduler: Scheduler,
         executor: Executor,
         endings: Endings,
         policy: RetryPolicy,
         metrics: Metrics,
+        overflow: Mover | None = None,
     ) -> None:
         self._apps = apps
-        self._catalogue = catalogue
+        self._dimensions = dimensions
         self._scheduler = scheduler
         self._executor = executor
         self._endings = endings
         self._policy = policy
         self._metrics = metrics
+        self._overflow = overflow
         self._in_hand: dict[tuple[str | None, ...], asyncio.Future[bool]] = {}
 
     async def process(self, delivery: Delivery, alias: str) -> bool:
@@ -90,7 +102,7 @@ class Pipeline:
         job = prepare(
             app,
             call,
-            self._catalogue,
+            self._dimensions,
             call_id=envelope.call_id,
             id_given=envelope.id_given,
             deadline=envelope.deadline,
@@ -110,10 +122,10 @@ class Pipeline:
         while True:
             try:
                 ended = await self._try(work)
-            except Park as park:
-                rung = rung_within(park.not_before - time.time())
-                await self._send_later(work, rung, "limit", not_before=park.not_before)
-                return True
+            except (Overflow, Park) as elsewhere:
+                if await self._wait_elsewhere(work, elsewhere):
+                    return True
+                ended = Ended(None, no_slot(max(0.0, elsewhere.not_before - time.time())))
             except Closing:
                 return await self._give_back(work)
             decision = settle(
@@ -134,12 +146,30 @@ class Pipeline:
         if time.time() >= job.deadline:
             return Ended(None, Expired())
         try:
-            waited = await self._scheduler.turn(job, work.lane, work.envelope.history.not_before)
+            turn = await self._scheduler.turn(
+                job, work.lane, producer=work.producer, moved=work.moved
+            )
         except GatewayError as error:
             return Ended(None, error)
-        work.waited += waited
-        self._metrics.limit_wait_seconds.labels(job.route.name, work.lane).observe(waited)
-        return await self._executor.execute(job)
+        try:
+            work.waited += turn.waited
+            wait = self._metrics.limit_wait_seconds.labels(job.route.name, work.lane)
+            wait.observe(turn.waited)
+            return await self._executor.execute(job)
+        finally:
+            self._scheduler.finished(job, turn)
+
+    async def _wait_elsewhere(self, work: Work, why: Overflow | Park) -> bool:
+        """Have the call wait in the broker; False where it would come back too late from there."""
+        if isinstance(why, Overflow) and self._overflow is not None:
+            if await self._overflow.move(work, why.bucket):
+                return True
+            log.warning("call not moved", call_id=work.job.call_id, bucket=why.bucket.name)
+        rung = rung_within(why.not_before - time.time())
+        if time.time() + rung >= work.job.deadline:
+            return False
+        await self._send_later(work, rung, "limit", not_before=why.not_before)
+        return True
 
     async def _give_back(self, work: Work) -> bool:
         if work.job.redeliverable and not work.job.tries:

@@ -1,215 +1,205 @@
 """Waiting for a slot: a line per bucket, one waiter on the limiter per line, and a cap.
 
-Only what a bucket may keep in hand waits here. What exceeds the cap of a saturated bucket gets a
-booking instead, a time at which its turn may come, and leaves the process until then: otherwise one
-saturated API would fill the prefetch and stop all others.
+Only what a bucket may keep in hand waits here. What exceeds the cap of a saturated bucket leaves
+the process for that bucket's overflow queue: otherwise one saturated API would fill the prefetch
+and stop all others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from typing import Protocol
 
-from gateway.errors import Expired, GatewayError, Refused
+from gateway.errors import Expired
 from gateway.jobs import Job
 from gateway.limits.buckets import Bucket
-from gateway.limits.limiter import Limiter
-from schemas.names import RUNGS, Lane
-from schemas.reply import ErrorType
+from gateway.limits.grant import Ask, Grant
+from schemas.names import Lane
 
-BATCH = 64
-"""Permits asked for at once, at most; never more than calls are in hand."""
-LONGEST_HOLD = 30.0
-"""Seconds that a call may wait in hand; whoever waits longer is parked."""
+from .backlog import Backlog
+from .groups import Group, Waiter
+from .lines import Held, Line
+from .saturation import Saturation
+from .turns import Closing, Overflow, Park, Turn
+from .verdicts import Verdict, Verdicts
 
+__all__ = ["Closing", "Overflow", "Park", "Scheduler", "Turn"]
 
-class Park(Exception):
-    """The call's turn is not now: keep it out of the process until *not_before*, Unix time."""
-
-    def __init__(self, not_before: float) -> None:
-        super().__init__(not_before)
-        self.not_before = not_before
+SHORTEST_WAIT = 0.002
+"""Seconds between two questions about a bucket that has nothing, at least."""
 
 
-class Closing(Exception):
-    """The process drains: the call was not started and goes back."""
+class Permits(Protocol):
+    """What the scheduler needs of the limiter."""
 
+    async def acquire(self, asks: Sequence[Ask]) -> list[Grant]:
+        """Answer every ask, in order."""
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    job: Job
-    turn: asyncio.Future[None]
-
-
-@dataclass(slots=True)
-class _Line:
-    bucket: Bucket
-    spacing: float
-    """Seconds between two calls when the bucket is saturated, by its tightest long-run window."""
-    interactive: deque[_Waiter] = field(default_factory=deque)
-    bulk: deque[_Waiter] = field(default_factory=deque)
-    pump: asyncio.Task[None] | None = None
-    full_until: float = 0.0
-    """Unix time before which the limiter has nothing to give."""
-    booked_until: float = 0.0
-
-    def __len__(self) -> int:
-        return len(self.interactive) + len(self.bulk)
-
-    def waiters(self) -> list[_Waiter]:
-        """Everyone in line, in the order in which they will be served."""
-        return [*self.interactive, *self.bulk]
-
-    def pop(self) -> _Waiter:
-        """The next in line: interactive calls first."""
-        return (self.interactive or self.bulk).popleft()
-
-    def remove(self, waiter: _Waiter) -> None:
-        """Take one out of the line, if it is still there."""
-        for queue in (self.interactive, self.bulk):
-            if waiter in queue:
-                queue.remove(waiter)
-
-    def soonest(self, place: int) -> float:
-        """Seconds that the one in this place waits at least once the line moves again."""
-        return max(place // window.limit * window.seconds for window in self.bucket.windows)
-
-    def next_slot(self, now: float) -> float:
-        """The earliest time at which the bucket may have a slot that nobody waits for."""
-        free = max(now, self.full_until) + len(self) * self.spacing
-        return max(free, self.booked_until + self.spacing)
+    def release(self, buckets: tuple[Bucket, ...], holder: str) -> None:
+        """Give back the places that a holder takes, in the background."""
 
 
 class Scheduler:
     """Gives each job its turn, bucket by bucket."""
 
-    def __init__(self, limiter: Limiter, *, cap: int) -> None:
+    def __init__(self, limiter: Permits, *, cap: int, backlog: Backlog | None = None) -> None:
+        backlog = backlog or Backlog()
         self._limiter = limiter
-        self._cap = cap
-        self._lines: dict[str, _Line] = {}
+        self._saturation = Saturation(backlog)
+        self._held: Held = Counter()
+        self._verdicts = Verdicts(self._saturation, backlog, self._held, cap=cap)
+        self._lines: dict[str, Line] = {}
+        self._numbers = count()
         self._closing = False
 
-    async def turn(self, job: Job, lane: Lane, not_before: float = 0.0) -> float:
-        """Wait for a permit and return the seconds it took.
+    async def turn(
+        self, job: Job, lane: Lane, *, producer: str | None = None, moved: bool = False
+    ) -> Turn:
+        """Wait for a permit; whoever gets one must say when the try is `finished`.
 
         Raises Refused (rate_limited) as soon as no slot can come before the deadline, Expired when
-        the deadline has passed, Park when the wait is too long to be spent here, Closing on drain.
+        the deadline has passed, Overflow when the call must wait in the broker, Park when one that
+        came from there must wait once more, Closing on drain.
         """
-        now = time.time()
-        self._admit(job, now)
-        line = self._line(job.buckets[0])
-        if now < line.full_until and len(line) >= self._cap:
-            raise self._leave(line, job, now, not_before)
-        waiter = _Waiter(job, asyncio.get_running_loop().create_future())
-        (line.interactive if lane == "interactive" else line.bulk).append(waiter)
-        if line.pump is None:
-            line.pump = asyncio.create_task(self._run(line))
-        elif now < line.full_until:
-            self._thin(line, now)
+        waiter = self._admit(job, lane, producer, moved=moved)
+        line = self._lines.get(job.buckets[0].key)
+        if line is None:
+            line = self._lines[job.buckets[0].key] = Line(job.buckets[0], self._held)
+        line.add(waiter)
+        _dismiss(self._verdicts.on_arrival(line, waiter, waiter.arrived))
+        self._wake(line)
         try:
-            await waiter.turn
+            return await waiter.turn
         except asyncio.CancelledError:
-            line.remove(waiter)
+            self._withdraw(line, waiter)
             raise
-        return time.time() - now
+
+    def finished(self, job: Job, turn: Turn) -> None:
+        """The try has ended: its places are free for others."""
+        if not turn.holder:
+            return
+        self._limiter.release(job.buckets, turn.holder)
+        for bucket in job.buckets:
+            if bucket.at_once:
+                self._saturation.freed(bucket)
+        for line in self._lines.values():
+            line.news.set()
+
+    def held(self) -> Mapping[str, int]:
+        """Calls that wait in hand, by the name of each bucket that they need."""
+        return Counter(
+            bucket.name
+            for line in self._lines.values()
+            for waiter in line.waiters()
+            for bucket in waiter.job.buckets
+        )
 
     def close(self) -> None:
         """Send everyone who waits home; nobody is admitted any more."""
         self._closing = True
-        for line in self._lines.values():
-            for waiter in line.waiters():
-                _fail(waiter, Closing())
-            line.interactive.clear()
-            line.bulk.clear()
+        for line in list(self._lines.values()):
+            _dismiss((waiter, Closing()) for waiter in line.clear())
+            line.news.set()
 
-    def _admit(self, job: Job, now: float) -> None:
+    def _admit(self, job: Job, lane: Lane, producer: str | None, *, moved: bool) -> Waiter:
         if self._closing:
             raise Closing
-        if now >= job.deadline:
+        now, left = time.monotonic(), job.deadline - time.time()
+        if left <= 0:
             raise Expired
+        turn = asyncio.get_running_loop().create_future()
+        return Waiter(job, lane, producer, moved, next(self._numbers), now, now + left, turn)
 
-    def _line(self, bucket: Bucket) -> _Line:
-        line = self._lines.get(bucket.key)
-        if line is None:
-            spacing = max(window.seconds / window.limit for window in bucket.windows)
-            line = self._lines[bucket.key] = _Line(bucket, spacing)
-        return line
+    def _withdraw(self, line: Line, waiter: Waiter) -> None:
+        line.remove(waiter)
+        if waiter.turn.done() and not waiter.turn.cancelled() and not waiter.turn.exception():
+            # It had its turn in the moment in which it was cancelled.
+            self.finished(waiter.job, waiter.turn.result())
+        self._wake(line)
 
-    def _leave(self, line: _Line, job: Job, now: float, not_before: float = 0.0) -> Exception:
-        """Book a slot for a call that exceeds the cap: Park, or Refused where it comes too late."""
-        # A booking that is still ahead is kept: who comes back early is not sent to the end.
-        slot = not_before if not_before > now else line.next_slot(now)
-        # Out of the process it is for the shortest rung at least.
-        if max(slot, now + RUNGS[0]) >= job.deadline:
-            return _no_slot(slot - now)
-        line.booked_until = max(line.booked_until, slot)
-        return Park(slot)
+    def _wake(self, line: Line) -> None:
+        """Have the line looked at: someone came, or left."""
+        line.news.set()
+        if line.pump is None:
+            if len(line):
+                line.pump = asyncio.get_running_loop().create_task(self._run(line))
+            elif line.is_idle and self._lines.get(line.bucket.key) is line:
+                del self._lines[line.bucket.key]
 
-    async def _run(self, line: _Line) -> None:
+    async def _run(self, line: Line) -> None:
         try:
             while len(line):
-                grant = await self._limiter.acquire(line.bucket, min(len(line), BATCH))
-                now = time.time()
-                self._serve(line, grant.granted, now)
-                if grant.wait > 0:
-                    line.full_until = now + grant.wait
-                    self._thin(line, now)
-                    await asyncio.sleep(grant.wait)
+                line.news.clear()
+                now = time.monotonic()
+                _dismiss((waiter, Expired()) for waiter in line.expired(now))
+                if asks := line.asks(self._saturation, now):
+                    await self._ask(line, asks)
+                else:
+                    await _look_away(line, line.next_look(self._saturation))
         except Exception as error:  # noqa: BLE001  a defect must not leave callers waiting
-            for waiter in line.waiters():
-                _fail(waiter, error)
-            line.interactive.clear()
-            line.bulk.clear()
+            _dismiss((waiter, error) for waiter in line.clear())
         finally:
             line.pump = None
-            if not len(line):
-                self._lines.pop(line.bucket.key, None)
+            self._wake(line)
 
-    def _serve(self, line: _Line, permits: int, now: float) -> None:
+    async def _ask(self, line: Line, asks: list[tuple[Group, Ask]]) -> None:
+        grants = await self._limiter.acquire([ask for _, ask in asks])
+        now, short = time.monotonic(), False
+        for (group, ask), grant in zip(asks, grants, strict=True):
+            if grant.granted:
+                self._grant(line, group, ask, grant, now)
+            if grant.granted < ask.want:
+                short = True
+                until = now + max(SHORTEST_WAIT, grant.wait)
+                # What is in the way of no bucket in particular is in the way of the line.
+                bucket = ask.buckets[max(0, grant.bucket)]
+                self._saturation.note(bucket, ask.lane, grant.reason, until, now)
+        if short:
+            _dismiss(self._verdicts.on_news(line, now))
+
+    def _grant(self, line: Line, group: Group, ask: Ask, grant: Grant, now: float) -> None:
+        if grant.delay <= 0:
+            self._hand_out(line, group, ask, grant.granted, now)
+            return
+        line.promise(group, ask.lane, grant.granted)
+        asyncio.get_running_loop().call_later(
+            grant.delay, self._redeem, line, group, ask, grant.granted, now + grant.delay
+        )
+
+    def _redeem(self, line: Line, group: Group, ask: Ask, permits: int, permit_at: float) -> None:
+        self._hand_out(line, group, ask, permits, permit_at)
+        line.redeem(group, ask.lane, permits)
+        self._wake(line)
+
+    def _hand_out(self, line: Line, group: Group, ask: Ask, permits: int, permit_at: float) -> None:
+        now = time.monotonic()
         # A permit for a call that left or expired meanwhile goes to the next in line.
-        while permits and len(line):
-            waiter = line.pop()
+        while permits and (waiter := line.take(group)):
             if waiter.turn.done():
                 continue
-            if now >= waiter.job.deadline:
-                _fail(waiter, Expired())
+            if now >= waiter.deadline:
+                waiter.fail(Expired())
                 continue
-            waiter.turn.set_result(None)
+            waiter.turn.set_result(Turn(now - waiter.arrived, ask.holder, permit_at))
             permits -= 1
-
-    def _thin(self, line: _Line, now: float) -> None:
-        """Answer at once who can get no slot in time; park who would wait too long, and who came
-        before it was known that the bucket is full and exceeds the cap."""
-        wait = max(0.0, line.full_until - now)
-        excess = line.waiters()[self._cap :]
-        for waiter in excess:
-            line.remove(waiter)
-        for waiter in excess:
-            _fail(waiter, self._leave(line, waiter.job, now))
-        for place, waiter in enumerate(line.waiters()):
-            expected = wait + line.soonest(place)
-            error: Exception
-            if now + expected >= waiter.job.deadline:
-                error = _no_slot(expected)
-            elif expected > LONGEST_HOLD:
-                error = Park(now + expected)
-            else:
-                continue
-            line.remove(waiter)
-            _fail(waiter, error)
+        if permits and ask.holder:
+            self._limiter.release(ask.buckets, ask.holder)
 
 
-def _fail(waiter: _Waiter, error: Exception) -> None:
-    if not waiter.turn.done():
-        waiter.turn.set_exception(error)
+def _dismiss(verdicts: Iterable[Verdict]) -> None:
+    for waiter, error in verdicts:
+        waiter.fail(error)
 
 
-def _no_slot(seconds: float) -> GatewayError:
-    return Refused(
-        ErrorType.RATE_LIMITED,
-        "no slot before the deadline",
-        retry_after=seconds,
-        hint="the API's limit is used up; publish again after retry_after_ms",
-    )
+async def _look_away(line: Line, until: float | None) -> None:
+    """Wait until then (time.monotonic()), or until there is news."""
+    seconds = None if until is None else max(SHORTEST_WAIT, until - time.monotonic())
+    try:
+        async with asyncio.timeout(seconds):
+            await line.news.wait()
+    except TimeoutError:
+        return

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from gateway.jobs import Job
+from schemas import names
 from schemas.names import Lane
 
 from .codec import Address, Delivery, Envelope
@@ -22,13 +23,27 @@ class Work:
     envelope: Envelope
     job: Job
     waited: float = 0.0
-    """Seconds spent in line for a permit."""
+    """Seconds spent waiting for a permit, in an overflow queue or in line."""
+
+    def __post_init__(self) -> None:
+        if self.moved and (moved_at := self.envelope.history.moved_at):
+            self.waited = max(0.0, self.delivery.received - moved_at)
 
     @property
     def lane(self) -> Lane:
         """The lane that the producer chose; a delayed copy keeps its routing key."""
         words = self.delivery.routing_key.split(".")
         return "interactive" if words[1:2] == ["interactive"] else "bulk"
+
+    @property
+    def moved(self) -> bool:
+        """Whether it comes out of an overflow queue, where it must not go again."""
+        return self.delivery.exchange == names.OVERFLOW_EXCHANGE
+
+    @property
+    def producer(self) -> str | None:
+        """The RabbitMQ user who published it, where the producer says so."""
+        return self.envelope.history.producer
 
     @property
     def has_reply_to(self) -> bool:

@@ -1,0 +1,65 @@
+"""Which buckets are known to be full, until when, and how soon a place in line can be served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.limits.buckets import Bucket
+from gateway.limits.grant import Reason
+from schemas.names import LANES, Lane
+
+from .backlog import Backlog
+
+MOST_KNOWN = 4096
+"""Entries kept before those that are over are dropped."""
+
+
+class Saturation:
+    """What the limiter last said of each bucket. Times are time.monotonic()."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._full: dict[tuple[str, Lane], float] = {}
+        self._busy: dict[str, float] = {}
+
+    def note(self, bucket: Bucket, lane: Lane, reason: Reason, until: float, now: float) -> None:
+        """The limiter has nothing of this bucket before *until*.
+
+        A full window speaks for the lane that asked: bulk calls see smaller windows.
+        """
+        if reason == "busy":
+            self._busy[bucket.key] = until
+        else:
+            for each in (lane,) if reason == "window" else LANES:
+                self._full[bucket.key, each] = until
+        if len(self._full) + len(self._busy) > MOST_KNOWN:
+            self._full = {key: end for key, end in self._full.items() if end > now}
+            self._busy = {key: end for key, end in self._busy.items() if end > now}
+
+    def freed(self, bucket: Bucket) -> None:
+        """A place of the bucket was given back: asking makes sense again."""
+        self._busy.pop(bucket.key, None)
+
+    def until(self, bucket: Bucket, lane: Lane) -> float:
+        """When asking for this bucket makes sense again; in the past where it does now."""
+        return max(self._closed(bucket, lane), self._busy.get(bucket.key, 0.0))
+
+    def ready_at(self, buckets: Iterable[Bucket], lane: Lane) -> float:
+        """When asking for all of them makes sense again."""
+        return max((self.until(bucket, lane) for bucket in buckets), default=0.0)
+
+    def is_saturated(self, bucket: Bucket, lane: Lane, now: float) -> bool:
+        """Whether calls wait for this bucket, here or in the broker."""
+        return self.until(bucket, lane) > now or self._backlog.depth(bucket.key, lane) > 0
+
+    def soonest(self, bucket: Bucket, lane: Lane, place: int, now: float) -> float:
+        """Seconds that the one in this place waits for the bucket at least.
+
+        A place that is taken may be free at any time, so a busy bucket counts for nothing here.
+        """
+        turn = max((place // window.limit * window.seconds for window in bucket.windows), default=0)
+        return max(0.0, self._closed(bucket, lane) - now) + turn
+
+    def _closed(self, bucket: Bucket, lane: Lane) -> float:
+        # What is closed to interactive calls is closed to bulk calls as well.
+        return max(self._full.get((bucket.key, each), 0.0) for each in {lane, LANES[0]})
