@@ -11,6 +11,7 @@ from gateway.apps import DEFAULT_ALIAS, App, Apps
 from gateway.catalogue import Catalogue
 from gateway.crypto import KeyRing
 from gateway.database import Database
+from gateway.dimensions import Dimensions
 from gateway.errors import ConfigError
 from gateway.executor import Executor
 from gateway.feishu import Feishu, open_session
@@ -61,14 +62,18 @@ def build_parts(settings: Settings) -> Parts:
     except ValueError as error:
         mistakes.append(f"LARK_SERVICE_SECRET_KEY: {error}")
     try:
-        limits = load_limits_file(settings.limits_file) if settings.limits_file else {}
-        catalogue = Catalogue(ApiTable.load(), limits)
+        catalogue = Catalogue(ApiTable.load(), load_limits_file(settings.limits_file))
     except ConfigError as error:
         mistakes.append(f"LARK_SERVICE_LIMITS_FILE: {error}")
-    if keys is None or catalogue is None:
+    apps = Apps([App(DEFAULT_ALIAS, settings.app_id, settings.app_secret, settings.domain)])
+    strangers = set(catalogue.site.apps if catalogue else ()) - {app.alias for app in apps}
+    mistakes += [
+        f"LARK_SERVICE_LIMITS_FILE: {settings.limits_file}: [apps] {alias!r}: is no app's alias"
+        for alias in sorted(strangers)
+    ]
+    if keys is None or catalogue is None or mistakes:
         raise ConfigError("\n".join(mistakes))
-    app = App(DEFAULT_ALIAS, settings.app_id, settings.app_secret, settings.domain)
-    return Parts(Apps([app]), catalogue, keys)
+    return Parts(apps, catalogue, keys)
 
 
 def _key_ring(settings: Settings) -> KeyRing:
@@ -118,7 +123,7 @@ async def open_process(
         endings = Endings(publisher, Patience(most_held), metrics)
         pipeline = Pipeline(
             apps=parts.apps,
-            catalogue=parts.catalogue,
+            dimensions=Dimensions(parts.catalogue),
             scheduler=scheduler,
             executor=executor,
             endings=endings,

@@ -5,19 +5,26 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal
 
 from schemas.apis import Api, ApiTable, Window, is_parameter
 
-from .site_limits import Limits, resolve_limits
+from .limit_rules import API, first_of_each_kind, limit_rules
+from .site_limits import LimitsError, SiteLimits, resolve_limits
 
 CAUTIOUS: Final = (Window(5, 1),)
 """For APIs without a published figure: what Feishu grants its delicate APIs, such as drive.
 
 Most APIs may do more. Where one may do less, Feishu's first 99991400 pauses its bucket.
 """
+
+
+DOCUMENTED: Final = "Feishu's documentation"
+LIMITS_FILE: Final = "LARK_SERVICE_LIMITS_FILE"
+NO_FIGURE: Final = "a cautious default, because Feishu's documentation gives no figure"
+NOT_LISTED: Final = "a cautious default, because Feishu's documentation does not list this API"
 
 
 class ApiClass(StrEnum):
@@ -42,6 +49,7 @@ class Route:
     """The API of a call; `name` is bucket and metric label, and there is a bounded number of them.
 
     `known` is false for a path that neither the documentation nor the site's limits name.
+    `limits_from` says where the windows come from, in words for operators.
     """
 
     name: str
@@ -52,6 +60,7 @@ class Route:
     idempotency_key: KeyPlace | None
     tokens: frozenset[str]
     known: bool
+    limits_from: str = field(default=NOT_LISTED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +78,16 @@ class Catalogue:
     Raises LimitsError for limits that cannot be resolved.
     """
 
-    def __init__(self, table: ApiTable, limits: Limits | None = None) -> None:
-        own = resolve_limits(table, limits or {})
-        added = [api for api in own if table.match(api.method, api.template) is None]
+    def __init__(self, table: ApiTable, site: SiteLimits | None = None) -> None:
+        self.site = site or SiteLimits()
+        added, own = _resolved(table, self.site)
         self.unlisted: tuple[str, ...] = tuple(api.name for api in added)
         """The site's limits for APIs without documentation: new at Feishu, or misspelt."""
-        self._table = ApiTable([*table, *added])
+        self._table = ApiTable([*table, *added]) if added else table
+        self._own = own
+        everyones = own[None]
         self._routes = {
-            (api.method, api.template): _route(api, own.get(api, api.windows))
-            for api in self._table
+            (api.method, api.template): _route(api, everyones.get(api.name)) for api in self._table
         }
         self._services = frozenset(_services(table))
 
@@ -95,6 +105,13 @@ class Catalogue:
             service = service[:-1]
         template = "/".join(("/open-apis", *service, "*"))
         return _route(Api(method, template), known=False)
+
+    def limits_of(self, alias: str, route: Route) -> tuple[tuple[Window, ...], str]:
+        """The windows of an API for one app, and where they come from."""
+        own = self._own.get(alias, {}).get(route.name)
+        if own is None:
+            return route.windows, route.limits_from
+        return own, f"{LIMITS_FILE}, [apps.{alias}.limits]"
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes.values())
@@ -147,19 +164,61 @@ def _services(table: ApiTable) -> Iterator[tuple[str, ...]]:
             yield service
 
 
-def _route(api: Api, windows: tuple[Window, ...] = (), *, known: bool = True) -> Route:
-    place, _, field = (api.idempotency_key or "").partition(".")
-    key = KeyPlace("body" if place == "body" else "query", field) if field else None
+def _resolved(
+    table: ApiTable, site: SiteLimits
+) -> tuple[list[Api], dict[str | None, dict[str, tuple[Window, ...]]]]:
+    """The APIs that only the site names, and its windows by alias (None: all apps) and API name."""
+    added: list[Api] = []
+    own: dict[str | None, dict[str, tuple[Window, ...]]] = {}
+    mistakes: list[str] = []
+    tables: dict[str | None, Any] = {None: site.limits}
+    tables |= {alias: app.limits for alias, app in site.apps.items()}
+    for alias, limits in tables.items():
+        whole = ApiTable([*table, *added]) if added else table
+        where = "limits" if alias is None else f"apps.{alias}.limits"
+        try:
+            apis = resolve_limits(whole, limits, f"{site.source}: [{where}]")
+        except LimitsError as error:
+            mistakes.append(str(error))
+            continue
+        added += [api for api in apis if whole.match(api.method, api.template) is None]
+        own[alias] = {api.name: windows for api, windows in apis.items()}
+    if mistakes:
+        raise LimitsError("\n".join(mistakes))
+    return added, own
+
+
+def _route(api: Api, own: tuple[Window, ...] | None = None, *, known: bool = True) -> Route:
+    place, _, field_name = (api.idempotency_key or "").partition(".")
+    key = KeyPlace("body" if place == "body" else "query", field_name) if field_name else None
+    windows, source = _limits(api, own, known=known)
     return Route(
         name=api.name,
         method=api.method,
         template=api.template,
         klass=_class_of_api(api),
-        windows=windows or CAUTIOUS,
+        windows=windows,
         idempotency_key=key,
         tokens=api.tokens,
         known=known,
+        limits_from=source,
     )
+
+
+def _limits(
+    api: Api, own: tuple[Window, ...] | None, *, known: bool
+) -> tuple[tuple[Window, ...], str]:
+    if own:
+        return own, f"{LIMITS_FILE}, [limits]"
+    if not known:
+        return CAUTIOUS, NOT_LISTED
+    if api.windows:
+        return api.windows, DOCUMENTED
+    rules = (rule for rule in limit_rules() if rule.kind == API)
+    rule = first_of_each_kind(rules, api.method, api.template, reads=api.reads, filled=False)
+    if API in rule:
+        return rule[API].cap.windows, f"{DOCUMENTED}, {rule[API].source}"
+    return CAUTIOUS, NO_FIGURE
 
 
 def _class_of_api(api: Api) -> ApiClass:

@@ -1,4 +1,4 @@
-"""A call made ready: its API, its class, its bucket and the request to send. Pure."""
+"""A call made ready: its API, its class, its buckets and the request to send. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from schemas.call import Call, TenantKey, UserKey
 from schemas.reply import ErrorType
 
 from .apps import App
-from .catalogue import ApiClass, Catalogue, Route, class_of, derive_key, with_idempotency_key
+from .catalogue import ApiClass, Route, class_of, derive_key, with_idempotency_key
+from .dimensions import Dimensions, sequence_of
 from .errors import Refused
 from .feishu import Answer
-from .limits.buckets import Bucket, bucket_of
+from .limits.buckets import Bucket
 from .request import Request, build_request
 from .tokens.token import Token
 
@@ -58,14 +59,15 @@ class Job:
 def prepare(
     app: App,
     call: Call,
-    catalogue: Catalogue,
+    dimensions: Dimensions,
     *,
     call_id: str,
     id_given: bool,
     deadline: float,
 ) -> Job:
     """Make a job; raise Refused where the call cannot be made for this app."""
-    route = catalogue.route(call.method, call.filled_path())
+    path = call.filled_path()
+    route = dimensions.catalogue.route(call.method, path)
     query: Mapping[str, Any] = call.query
     body = call.body
     placed = False
@@ -77,18 +79,21 @@ def prepare(
     harmless = call.retry == "always" or klass is not ApiClass.NEITHER
     # Without a call id the key is made up per delivery: after a crash it would be another one.
     same_key = klass is not ApiClass.KEYED or id_given or call.retry == "always"
+    # For a store app's call, the tenant will be that of `as`; a self-built app has one alone.
+    buckets = dimensions.buckets(app, None, route, path, query, body)
     return Job(
         call_id=call_id,
         app=app,
         route=route,
         klass=klass,
         request=build_request(app.domain, call, dict(query), body),
-        buckets=(bucket_of(app.alias, None, route.name, route.windows),),
+        buckets=buckets,
         token_kind=_token_kind(call),
         deadline=deadline,
         once=call.retry == "never",
         harmless=harmless,
         redeliverable=harmless and same_key and call.retry != "never",
+        sequence=sequence_of(buckets, body),
     )
 
 

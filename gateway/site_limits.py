@@ -3,46 +3,164 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from schemas.apis import Api, ApiTable, Window, is_parameter, parse_windows
 from schemas.call import Method
+from schemas.names import ALIAS
 
 from .errors import ConfigError
+from .limit_rules import KINDS, Cap
 
 Limits = Mapping[str, tuple[Window, ...]]
 """Windows by `METHOD template`."""
 
+NONE: Final = "none"
 _METHODS: Final = get_args(Method)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class AppLimits:
+    """What a site sets for one app: a cap of all its calls together, and windows of single APIs."""
+
+    total: tuple[Window, ...] = ()
+    limits: Limits = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLimits:
+    """What a site sets. `resources` is by kind of thing; None lifts the limit of that kind."""
+
+    limits: Limits = field(default_factory=dict)
+    apps: Mapping[str, AppLimits] = field(default_factory=dict)
+    resources: Mapping[str, Cap | None] = field(default_factory=dict)
+    source: str = "the site's limits"
+    """The file, for messages."""
 
 
 class LimitsError(ConfigError, ValueError):
     """The limits cannot be used; the message names every wrong entry, one a line."""
 
 
-def load_limits_file(path: Path) -> dict[str, tuple[Window, ...]]:
-    """Read a TOML file whose table `[limits]` holds `"METHOD template" = "1000/60;50/1"`.
+def load_limits_file(path: Path | None) -> SiteLimits:
+    """Read the TOML file that docs/limits.md describes; without one, nothing is set.
 
-    Raises LimitsError.
+    Raises LimitsError naming every mistake by file, table and key.
     """
+    if path is None:
+        return SiteLimits()
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LimitsError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise LimitsError(f"{path}: is no TOML file: {error}") from error
-    others = sorted(set(document) - {"limits"})
-    if others:
-        raise LimitsError(f"{path}: has {others[0]!r} where only the table [limits] belongs")
-    entries = document.get("limits", {})
-    if not isinstance(entries, dict):
-        raise LimitsError(f"{path}: limits must be a table, [limits]")
-    return _parse_entries(path, entries)
+    reader = _Reader(str(path))
+    read = reader.site(document)
+    if reader.mistakes:
+        raise LimitsError("\n".join(reader.mistakes))
+    return read
 
 
-def resolve_limits(table: ApiTable, limits: Limits) -> dict[Api, tuple[Window, ...]]:
+class _Reader:
+    """Reads a document to its end and notes what is wrong on the way."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self.mistakes: list[str] = []
+
+    def site(self, document: Mapping[str, Any]) -> SiteLimits:
+        self._only("the file", document, ("limits", "apps", "resources"))
+        return SiteLimits(
+            limits=self._entries("limits", document.get("limits", {}), _windows),
+            apps=self._apps(document.get("apps", {})),
+            resources=self._resources(document.get("resources", {})),
+            source=self._source,
+        )
+
+    def _apps(self, apps: Any) -> dict[str, AppLimits]:
+        read: dict[str, AppLimits] = {}
+        for alias, app in self._table("apps", apps).items():
+            where = f"apps.{alias}"
+            if not ALIAS.fullmatch(alias):
+                self._wrong("apps", alias, "is no alias of an app")
+            entries = self._table(where, app)
+            self._only(f"[{where}]", entries, ("total", "limits"))
+            total = {name: entries[name] for name in ("total",) if name in entries}
+            read[alias] = AppLimits(
+                total=self._entries(where, total, _windows).get("total", ()),
+                limits=self._entries(f"{where}.limits", entries.get("limits", {}), _windows),
+            )
+        return read
+
+    def _resources(self, entries: Any) -> dict[str, Cap | None]:
+        table = self._table("resources", entries)
+        self._only("[resources]", table, KINDS)
+        known = {kind: entry for kind, entry in table.items() if kind in KINDS}
+        return self._entries("resources", known, _cap)
+
+    def _entries(self, where: str, entries: Any, read: Callable[[Any], _T]) -> dict[str, _T]:
+        values: dict[str, _T] = {}
+        for name, value in self._table(where, entries).items():
+            try:
+                values[name] = read(value)
+            except ValueError as error:
+                self._wrong(where, name, str(error))
+        return values
+
+    def _table(self, where: str, value: Any) -> Mapping[str, Any]:
+        if isinstance(value, dict):
+            return value
+        self.mistakes.append(f"{self._source}: {where} must be a table, [{where}]")
+        return {}
+
+    def _only(self, where: str, entries: Mapping[str, Any], known: Iterable[str]) -> None:
+        names = list(known)
+        self.mistakes += [
+            f"{self._source}: {where} has {name!r}, but may hold only {', '.join(names)}"
+            for name in entries
+            if name not in names
+        ]
+
+    def _wrong(self, where: str, name: str, problem: str) -> None:
+        self.mistakes.append(f"{self._source}: [{where}] {name!r}: {problem}")
+
+
+def _windows(value: Any) -> tuple[Window, ...]:
+    return parse_windows(value if isinstance(value, str) else repr(value))
+
+
+def _cap(value: Any) -> Cap | None:
+    """`"5/1"` is windows, 1 is calls at once, a table holds both, and `"none"` lifts the limit."""
+    if value == NONE:
+        return None
+    if isinstance(value, str):
+        return Cap(_windows(value))
+    if not isinstance(value, dict):
+        return Cap(at_once=_at_once(value))
+    others = [name for name in value if name not in ("windows", "at_once")]
+    if others or not value:
+        named = f"has {others[0]!r}, but" if others else "is empty;"
+        raise ValueError(f"{named} may hold only windows, at_once")
+    return Cap(
+        _windows(value["windows"]) if "windows" in value else (),
+        _at_once(value["at_once"]) if "at_once" in value else 0,
+    )
+
+
+def _at_once(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
+        raise ValueError(f'{value!r} is no limit, write calls at once such as 1, "5/1", or "none"')
+    return value
+
+
+def resolve_limits(
+    table: ApiTable, limits: Limits, where: str = "limit of"
+) -> dict[Api, tuple[Window, ...]]:
     """The limits by API; an API that the table lacks is made up from the entry's template.
 
     Raises LimitsError for an entry that names no API, one resource of an API, or an API again.
@@ -54,28 +172,15 @@ def resolve_limits(table: ApiTable, limits: Limits) -> dict[Api, tuple[Window, .
         try:
             api = _named(table, name)
         except ValueError as error:
-            mistakes.append(f"limit of {name!r}: {error}")
+            mistakes.append(f"{where} {name!r}: {error}")
             continue
         if _shape(api) in shapes:
-            mistakes.append(f"limit of {name!r}: names {api.name} for the second time")
+            mistakes.append(f"{where} {name!r}: names {api.name} for the second time")
         shapes.add(_shape(api))
         own[api] = windows
     if mistakes:
         raise LimitsError("\n".join(mistakes))
     return own
-
-
-def _parse_entries(path: Path, entries: Mapping[str, Any]) -> dict[str, tuple[Window, ...]]:
-    limits: dict[str, tuple[Window, ...]] = {}
-    mistakes: list[str] = []
-    for name, text in entries.items():
-        try:
-            limits[name] = parse_windows(text if isinstance(text, str) else repr(text))
-        except ValueError as error:
-            mistakes.append(f"{path}: limit of {name!r}: {error}")
-    if mistakes:
-        raise LimitsError("\n".join(mistakes))
-    return limits
 
 
 def _named(table: ApiTable, name: str) -> Api:

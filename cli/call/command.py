@@ -146,7 +146,7 @@ def _checked(content: bytes, call_id: str, alias: str) -> Call:
 
 def _preview(call: Call, call_id: str, alias: str, lane: Lane, as_json: bool) -> None:
     settings = load_settings(only={"LARK_DOMAIN", "LARK_SERVICE_LIMITS_FILE"})
-    limits = load_limits_file(settings.limits_file) if settings.limits_file else {}
+    limits = load_limits_file(settings.limits_file)
     try:
         preview = preview_of(
             call, alias=alias, call_id=call_id, domain=settings.domain, limits=limits

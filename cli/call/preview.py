@@ -8,9 +8,10 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from gateway.apps import App
-from gateway.catalogue import ApiClass, Catalogue, Route, derive_key
+from gateway.catalogue import ApiClass, Catalogue, derive_key
+from gateway.dimensions import Dimensions
 from gateway.jobs import Job, prepare
-from gateway.site_limits import Limits, resolve_limits
+from gateway.site_limits import SiteLimits
 from schemas.apis import ApiTable
 from schemas.call import Call, TenantKey, UserKey
 
@@ -51,21 +52,21 @@ class Preview:
             "api": self.job.route.name,
             "class": self.job.klass.value,
             "idempotency_key": None if self.key is None else dict([self.key]),
-            "limits": [str(window) for window in self.job.route.windows],
+            "limits": [str(window) for window in self.job.buckets[0].windows],
             "limits_from": self.limits_from,
         }
 
 
-def preview_of(call: Call, *, alias: str, call_id: str, domain: str, limits: Limits) -> Preview:
+def preview_of(call: Call, *, alias: str, call_id: str, domain: str, limits: SiteLimits) -> Preview:
     """Work it out; contacts nothing and needs no app. Raises Refused and LimitsError."""
-    table = ApiTable.load()
+    catalogue = Catalogue(ApiTable.load(), limits)
     app = App(alias, "", SecretStr(""), domain)
     # Whose token it is shows in no byte of the request, and only a gateway knows its grants.
     plain = isinstance(call.as_, TenantKey | UserKey)
     job = prepare(
         app,
         call.model_copy(update={"as_": "tenant"}) if plain else call,
-        Catalogue(table, limits),
+        Dimensions(catalogue),
         call_id=call_id,
         id_given=True,
         deadline=0.0,
@@ -77,7 +78,7 @@ def preview_of(call: Call, *, alias: str, call_id: str, domain: str, limits: Lim
         job=job,
         key=_key(job, call, alias),
         headers=headers | dict(job.request.headers),
-        limits_from=_source(job.route, table, limits),
+        limits_from=catalogue.limits_of(alias, job.route)[1],
     )
 
 
@@ -90,14 +91,3 @@ def _key(job: Job, call: Call, alias: str) -> tuple[str, str] | None:
     derived = given in (None, "", [])
     value = derive_key(alias, job.call_id) if derived else str(given)
     return f"{place.place}.{place.field}", value
-
-
-def _source(route: Route, table: ApiTable, limits: Limits) -> str:
-    if route.name in {api.name for api in resolve_limits(table, limits)}:
-        return "LARK_SERVICE_LIMITS_FILE"
-    if not route.known:
-        return "a cautious default, because Feishu's documentation does not list this API"
-    api = table.match(route.method, route.template)
-    if api is not None and api.windows:
-        return "Feishu's documentation"
-    return "a cautious default, because Feishu's documentation gives no figure"

@@ -43,7 +43,7 @@ def show_reply(console: Console, reply: Reply, seconds: float) -> None:
 
 def show_preview(console: Console, preview: Preview, lane: Lane) -> None:
     """Print the request and the rules that hold for it."""
-    request, route = preview.job.request, preview.job.route
+    request = preview.job.request
     _line(console, (request.method, "bold"), f" {request.url}")
     for name, value in preview.headers.items():
         _line(console, (f"{name}: ", "cyan"), value)
@@ -62,12 +62,12 @@ def show_preview(console: Console, preview: Preview, lane: Lane) -> None:
     console.print()
     _fact(console, "call id", preview.job.call_id)
     _fact(console, "app, lane", f"{preview.job.app.alias}, {lane}")
-    _fact(console, "api", route.name)
+    _fact(console, "api", preview.job.route.name)
     _fact(console, "class", CLASSES[preview.job.klass])
     if preview.key is not None:
         place, value = preview.key
         _fact(console, "key", f"{place} = {value}, the same for every attempt of this call id")
-    windows = " and ".join(f"{w.limit} in {w.seconds} s" for w in route.windows)
+    windows = " and ".join(f"{w.limit} in {w.seconds} s" for w in preview.job.buckets[0].windows)
     _fact(console, "limits", f"{windows}, from {preview.limits_from}")
     console.print()
     console.print("Nothing was contacted.")

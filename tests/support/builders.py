@@ -13,6 +13,7 @@ from consumers.codec import Delivery, open_envelope
 from consumers.copies import delayed_copy
 from gateway.apps import App
 from gateway.catalogue import Catalogue
+from gateway.dimensions import Dimensions
 from gateway.feishu import Answer
 from gateway.jobs import Job, prepare
 from schemas import names
@@ -26,9 +27,9 @@ CLASSES = {"R": read, "I": change, "K": send, "N": invite}
 
 
 @cache
-def catalogue() -> Catalogue:
-    """All documented APIs."""
-    return Catalogue(ApiTable.load())
+def dimensions() -> Dimensions:
+    """Those of all documented APIs."""
+    return Dimensions(Catalogue(ApiTable.load()))
 
 
 def make_delivery(body: bytes = b"{}", **changes: Any) -> Delivery:
@@ -62,12 +63,18 @@ def make_job(klass: str = "R", *, tries: int = 0, attempts: int = 0, **how: Any)
     job = prepare(
         APP,
         Call.model_validate({**CLASSES[klass](), **how}),
-        catalogue(),
+        dimensions(),
         **{"call_id": "c-1", "id_given": True, "deadline": NOW + 60, **job_fields},
     )
     assert job.klass == klass
     job.tries, job.attempts = tries, attempts
     return job
+
+
+def job_of(method: str, path: str, app: App = APP, **how: Any) -> Job:
+    """A job of any API; *how* is other fields of the call."""
+    call = Call.model_validate({"method": method, "path": path, **how})
+    return prepare(app, call, dimensions(), call_id="c-1", id_given=True, deadline=NOW + 60)
 
 
 def make_answer(status: int = 200, document: Any = None, **changes: Any) -> Answer:

@@ -151,7 +151,8 @@ async def test_a_dry_run_knows_the_limits_of_the_site(tmp_path: Path) -> None:
 
     ran = await run(*words, folder=tmp_path, LARK_SERVICE_LIMITS_FILE="limits.toml")
 
-    assert (ran.json["limits"], ran.json["limits_from"]) == (["3/1"], "LARK_SERVICE_LIMITS_FILE")
+    assert ran.json["limits"] == ["3/1"]
+    assert ran.json["limits_from"] == "LARK_SERVICE_LIMITS_FILE, [limits]"
 
 
 async def test_a_broker_that_is_not_there_is_told_with_its_place(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from cli.call.preview import REDACTED, Preview, preview_of
 from gateway.catalogue import derive_key
+from gateway.site_limits import SiteLimits
 from schemas.apis import Window
 from schemas.call import Call
 
@@ -26,7 +27,7 @@ def preview(limits: Any = None, **fields: Any) -> Preview:
         alias="default",
         call_id="order-1",
         domain="https://open.feishu.cn",
-        limits=limits or {},
+        limits=SiteLimits(limits or {}),
     )
 
 
@@ -115,4 +116,5 @@ def test_a_limit_of_the_site_is_named_as_such() -> None:
 
     shown = preview(own, method="GET", path="/open-apis/im/v1/chats").as_json()
 
-    assert (shown["limits"], shown["limits_from"]) == (["7/1"], "LARK_SERVICE_LIMITS_FILE")
+    assert shown["limits"] == ["7/1"]
+    assert shown["limits_from"] == "LARK_SERVICE_LIMITS_FILE, [limits]"

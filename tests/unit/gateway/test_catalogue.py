@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.catalogue import CAUTIOUS, ApiClass, Catalogue, KeyPlace, Route
-from gateway.site_limits import LimitsError
+from gateway.site_limits import AppLimits, LimitsError, SiteLimits
 from schemas.apis import ApiTable, Window
 
 TABLE = ApiTable.load()
@@ -127,7 +127,7 @@ def test_unknown_paths_of_one_service_share_a_name_and_those_of_others_do_not() 
 
 def test_a_site_limit_replaces_the_documented_one_whatever_its_parameters_are_called() -> None:
     mine = (Window(2, 1),)
-    catalogue = Catalogue(TABLE, {"POST /open-apis/im/v1/messages/:id/reply": mine})
+    catalogue = Catalogue(TABLE, SiteLimits({"POST /open-apis/im/v1/messages/:id/reply": mine}))
     route = catalogue.route("POST", "/open-apis/im/v1/messages/om_1/reply")
     before = CATALOGUE.route("POST", "/open-apis/im/v1/messages/om_1/reply")
     assert route.windows == mine
@@ -139,7 +139,7 @@ def test_a_site_limit_replaces_the_documented_one_whatever_its_parameters_are_ca
 
 def test_a_site_limit_names_an_api_that_the_documentation_lacks() -> None:
     mine = (Window(2, 1),)
-    catalogue = Catalogue(TABLE, {"POST /open-apis/new/v1/things/:id/open": mine})
+    catalogue = Catalogue(TABLE, SiteLimits({"POST /open-apis/new/v1/things/:id/open": mine}))
     route = catalogue.route("POST", "/open-apis/new/v1/things/7/open")
     assert route.name == "POST /open-apis/new/v1/things/:id/open"
     assert (route.windows, route.known, route.klass) == (mine, True, ApiClass.NEITHER)
@@ -159,17 +159,60 @@ def test_limits_that_cannot_be_used_are_named_all_at_once() -> None:
         "GET /open-apis/new/v1/things/:b": CAUTIOUS,
     }
     with pytest.raises(LimitsError) as caught:
-        Catalogue(TABLE, limits)
+        Catalogue(TABLE, SiteLimits(limits, source="f"))
     lines = str(caught.value).split("\n")
     form = "write a method and a path, such as POST /open-apis/im/v1/messages"
     assert lines == [
-        f"limit of 'HEAD /open-apis/im/v1/messages': {form}",
-        f"limit of '/open-apis/im/v1/messages': {form}",
-        f"limit of 'POST https://open.feishu.cn/open-apis/im/v1/messages': {form}",
-        "limit of 'GET /open-apis/im/v1/chats/oc_1': is one resource of an API;"
+        f"f: [limits] 'HEAD /open-apis/im/v1/messages': {form}",
+        f"f: [limits] '/open-apis/im/v1/messages': {form}",
+        f"f: [limits] 'POST https://open.feishu.cn/open-apis/im/v1/messages': {form}",
+        "f: [limits] 'GET /open-apis/im/v1/chats/oc_1': is one resource of an API;"
         " write GET /open-apis/im/v1/chats/:chat_id",
-        "limit of 'GET /open-apis/im/v1/messages/:b': names GET"
+        "f: [limits] 'GET /open-apis/im/v1/messages/:b': names GET"
         " /open-apis/im/v1/messages/:message_id for the second time",
-        "limit of 'GET /open-apis/new/v1/things/:b': names GET"
+        "f: [limits] 'GET /open-apis/new/v1/things/:b': names GET"
         " /open-apis/new/v1/things/:b for the second time",
     ]
+
+
+def test_an_app_may_have_limits_of_its_own() -> None:
+    api, new = "GET /open-apis/im/v1/chats", "POST /open-apis/new/v1/things/:id"
+    mine, ours = (Window(2, 1),), (Window(7, 1),)
+    shop = AppLimits(limits={api: mine, new: mine})
+    catalogue = Catalogue(TABLE, SiteLimits({api: ours}, {"shop": shop}))
+    chats = catalogue.route("GET", "/open-apis/im/v1/chats")
+    things = catalogue.route("POST", "/open-apis/new/v1/things/1")
+    own = (mine, "LARK_SERVICE_LIMITS_FILE, [apps.shop.limits]")
+    assert catalogue.limits_of("shop", chats) == catalogue.limits_of("shop", things) == own
+    assert catalogue.limits_of("b", chats) == (ours, "LARK_SERVICE_LIMITS_FILE, [limits]")
+    assert catalogue.limits_of("b", things)[0] == CAUTIOUS
+    assert catalogue.unlisted == (new,)
+
+
+def test_wrong_limits_of_several_tables_are_named_together() -> None:
+    wrong = {"HEAD /x": CAUTIOUS}
+    with pytest.raises(LimitsError) as caught:
+        Catalogue(TABLE, SiteLimits(wrong, {"shop": AppLimits(limits=wrong)}, source="f.toml"))
+    starts = [line.split(": write")[0] for line in str(caught.value).split("\n")]
+    assert starts == ["f.toml: [limits] 'HEAD /x'", "f.toml: [apps.shop.limits] 'HEAD /x'"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "windows"),
+    [
+        ("POST", "docx/v1/documents", "3/1"),
+        ("PATCH", "docx/v1/documents/d/blocks/b", "3/1"),
+        ("GET", "docx/v1/documents/d", "5/1"),
+        ("GET", "docx/v1/documents/d/blocks/b/children", "5/1"),
+        ("GET", "drive/v1/files/f/download", "5/1;10000/86400"),
+        ("GET", "drive/v1/medias/m/download", "5/1;10000/86400"),
+        ("POST", "drive/v1/medias/upload_part", "5/1"),
+        ("POST", "translation/v1/text/detect", "20/1"),
+        ("POST", "document_ai/v1/id_card/recognize", "10/1"),
+        ("GET", "contact/v3/departments/od_1", "5/1"),
+    ],
+)
+def test_a_figure_that_only_an_apis_page_gives_holds(method: str, path: str, windows: str) -> None:
+    route = CATALOGUE.route(method, f"/open-apis/{path}")
+    assert ";".join(map(str, route.windows)) == windows
+    assert ("cautious" in route.limits_from) is path.startswith("contact")
