@@ -152,6 +152,7 @@ class Pipeline:
         except GatewayError as error:
             return Ended(None, error)
         try:
+            job.permit_at = turn.permit_at
             work.waited += turn.waited
             wait = self._metrics.limit_wait_seconds.labels(job.route.name, work.lane)
             wait.observe(turn.waited)
