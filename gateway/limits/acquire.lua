@@ -57,7 +57,9 @@ function Bucket:barred(holder)
   end
   if self.at_once > 0 then
     self.taken = self.taken or redis.call('ZCOUNT', self.places, plain(now + 1), '+inf')
-    if self.taken >= self.at_once and not redis.call('ZSCORE', self.places, holder) then
+    -- The holder's own place lets it in again, unless it has run out and is only not yet swept.
+    local mine = self.taken >= self.at_once and redis.call('ZSCORE', self.places, holder)
+    if self.taken >= self.at_once and not (mine and tonumber(mine) > now) then
       return 4, PLACE_POLL
     end
   end
@@ -65,7 +67,11 @@ end
 
 -- Counts permits that hold from `at` on; true when one of them is the canary.
 function Bucket:take(permits, at, holder)
-  local stamp = self.grain > 0 and math.floor(at / self.grain) * self.grain or at
+  local stamp = at
+  if self.grain > 0 then
+    -- What a process told, or was granted before the grain changed, has times within a grain.
+    stamp = math.max(self.newest, math.floor(at / self.grain) * self.grain)
+  end
   local last = self.added[#self.added]
   if last and last.stamp == stamp then
     last.permits = last.permits + permits

@@ -114,7 +114,7 @@ function Bucket:used(span, limit, at)
   for _, added in ipairs(self.added) do
     used = used + (added.stamp > at - span and added.permits or 0)
   end
-  if self.logged > self.base then
+  if self.size > 0 then
     -- Every entry is a permit or more: as many entries as the limit fill the window.
     local index = first(0, math.min(self.size - 1, limit), function(middle)
       return self:entry(middle) <= at - span
