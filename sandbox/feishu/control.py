@@ -1,25 +1,53 @@
 """The control endpoint, `/_sandbox/…`: JSON in and out, no bearer token, not in the ledger.
 
 GET  state       configuration, apps, scripted faults still to come
-GET  stats       counters: requests by API, answers by status and code, tokens issued, effects,
-                 and per app and API accepted, rejected, most in any window
+GET  stats       counters: requests by API, answers by status and code, tokens issued, effects;
+                 limits: per app and API accepted, rejected, most in any window (accepted by the
+                 API's own limit: a subject or a fault may still refuse); subjects: per kind of
+                 receiver, document, table, drive the same, and the `top` (20) most used; quota;
+                 `series=1` adds per_second and per_minute [start, accepted, rejected] of the last
+                 3,600 busy seconds to every limit, and refusals: the last 1,000 of all limits with
+                 time, API, kind and subject
 GET  ledger      entries; `since`, `limit` (the newest so many), `method`, `template`, `app_id`,
                  `key`, `body_hash`, `status`, `code`, `log_id` narrow it
 GET  requests    the last requests in full (`last`, `number`); bearer tokens as fingerprints
 GET  effects     how often each idempotency key (without one: body hash) took effect;
                  `repeated=1` shows only those above one, `key` one of them
 GET  messages    stored messages; `receive_id`, `limit`
+GET  cards       cards with their sequence, updates and refused updates; `limit`
 GET  magic       the magic ids
-POST reset       {"tokens": false}: forget ledger, counters, messages, files, records, faults
+POST reset       {"tokens": false}: forget ledger, counters, messages, files, records, cards,
+                 quota used, faults; {"statistics_only": true}: only begin to count anew what stats
+                 tells, limits stay as full as they are, effects and the ledger's entries stay
 POST faults      a rule or a list: {"method", "template", "app_id", "count": 1, "skip": 0} and what
                  befalls: {"status", "code", "msg", "headers", "body", "content_type", "delay_ms",
                  "cut": "before"|"after", "wire": "hang"|"truncated"|"huge", "acts": bool};
                  with a status or code the API does not act unless "acts" is true
 DELETE faults    forget the scripted faults
-POST latency     {"ms": 50, "jitter_ms": 10}: every answer, evenly spread around ms
-POST limits      {"enabled", "model": "sliding"|"aligned"|"first_hit", "chat_limit": 5 or null,
-                 "apis": {"POST /open-apis/…": "5/1", "" for no limit, or null as catalogued},
-                 "statuses": {"POST /open-apis/…": 400}}
+POST latency     all of it is set anew, what is not named is none:
+                 {"ms": 50, "jitter_ms": 10}: the work on every request, evenly spread around ms;
+                 after the limits are judged and the API has acted, before the answer leaves; a
+                 table or drive takes no other write during it
+                 {"before_ms": [10, 80], "after_ms": [10, 80], "tail": {"share": 0.01, "ms": 380},
+                 "seed": 7}: the network; before_ms passes before a request arrives in the ledger
+                 and is judged, after_ms after its answer has left; a share of the delays takes
+                 up to the tail's ms
+POST limits      any of:
+                 "enabled": false judges only receivers (chat_limit), the quota and cards
+                 "model": "sliding"|"aligned"|"first_hit"
+                 "apis": {"POST /open-apis/…": "5/1", "" for no limit, or null as documented}
+                 "statuses": {"POST /open-apis/…" or a kind of subject: 400}
+                 "codes": {"POST /open-apis/bitable/…": 99991400}, of rejections by API limits
+                 "chat_limit": 5 or null, calls a second of every chat, user and message
+                 "subjects": {"chat"|"user"|"message"|"document"|"table"|"drive": "3/1", "" or
+                 null}: what one of them takes, of all apps and APIs; drive is all writes of an app
+                 "serial": {"table": true, "drive": true}: one write at a time, shows only with
+                 latency; another is rejected and does nothing
+                 "changes_count": "message"|"chat": what PATCH and PUT of a message count against
+                 "card_sequence": true: a card takes only a sequence above its last
+                 "quota": calls a month of each app, until a reset, or null; reads of contacts and
+                 the like do not count
+                 "watch": [1, 6, 60], seconds: lengths of windows for most_in_window
 POST tokens      {"life", "renew_below"} in seconds, for tokens issued from now on
 POST revoke      {"app_id"} or {}: its tokens, or all, are invalid at once
 POST apps        {"app_id", "secret"}: add an app or change its secret; null removes it
@@ -34,10 +62,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from . import limit_settings
 from .faults import Rule
-from .limits import WindowModel
+from .network import Network
 from .reports import Reports
-from .world import World, read_windows
+from .world import World
 
 PREFIX = "/_sandbox/"
 
@@ -86,32 +115,21 @@ class Control:
         return {"ok": True} | result
 
     def _reset(self, fields: Fields) -> None:
-        self._world.reset(tokens=bool(fields.get("tokens", False)))
+        if fields.get("statistics_only", False):
+            self._world.reset_statistics()
+        else:
+            self._world.reset(tokens=bool(fields.get("tokens", False)))
 
     def _add_fault(self, fields: Fields) -> None:
         self._world.script.rules.append(Rule.parse(fields))
 
     def _latency(self, fields: Fields) -> None:
-        self._world.latency_ms = float(fields.get("ms", 0))
-        self._world.jitter_ms = float(fields.get("jitter_ms", 0))
+        latency, jitter = float(fields.get("ms", 0)), float(fields.get("jitter_ms", 0))
+        self._world.network = Network.parse(fields)
+        self._world.latency_ms, self._world.jitter_ms = latency, jitter
 
     def _limits(self, fields: Fields) -> None:
-        limits = self._world.limits
-        # Read first, change afterwards: a mistake changes nothing.
-        apis = {
-            name: None if text is None else read_windows(text)
-            for name, text in fields.get("apis", {}).items()
-        }
-        model = WindowModel(fields.get("model", limits.model))
-        if model is not limits.model:
-            limits.model = model
-            limits.clear()
-        for name, windows in apis.items():
-            limits.override(name, windows)
-        limits.statuses |= {name: int(s) for name, s in fields.get("statuses", {}).items()}
-        limits.enabled = bool(fields.get("enabled", limits.enabled))
-        if "chat_limit" in fields:
-            self._world.messages.receivers.limit = fields["chat_limit"]
+        limit_settings.apply(self._world, fields)
 
     def _tokens(self, fields: Fields) -> None:
         tokens = self._world.tokens

@@ -84,9 +84,14 @@ class Ledger:
                 yield entry._asdict() | answer
 
     def clear(self) -> None:
-        """Forget entries and counters."""
+        """Forget entries and counts."""
         self._first_number = self.last_number + 1
         self._entries = [None] * self._size
         self.captures.clear()
-        for counter in (self.requests, self.statuses, self.codes, self.effects):
+        self.effects.clear()
+        self.clear_counts()
+
+    def clear_counts(self) -> None:
+        """Forget how many requests and answers there were; entries and effects stay."""
+        for counter in (self.requests, self.statuses, self.codes):
             counter.clear()

@@ -1,15 +1,17 @@
-"""Feishu's rate limits: per app and API, and per chat."""
+"""Windows of time, and a bucket that has several of them."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from schemas.apis import Api, Window
+from schemas.apis import Window, parse_windows
+
+from .series import Series
 
 
 class WindowModel(StrEnum):
@@ -31,19 +33,21 @@ class Rejection:
 class WindowLog:
     """When requests were accepted in the last `seconds`, and the most that any window held."""
 
-    __slots__ = ("_times", "most", "seconds")
+    __slots__ = ("_stale", "_times", "most", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.most = 0
         self._times: deque[float] = deque()
+        self._stale = 0
 
     def add(self, now: float) -> None:
         times = self._times
         self._evict(now)
         times.append(now)
-        if len(times) > self.most:
-            self.most = len(times)
+        held = len(times) - self._stale
+        if held > self.most:
+            self.most = held
 
     def free_at(self, limit: int, now: float) -> float | None:
         """When the window has room again, None when it has room now."""
@@ -51,10 +55,22 @@ class WindowLog:
         excess = len(self._times) - limit
         return None if excess < 0 else self._times[excess] + self.seconds
 
+    def begin_anew(self) -> None:
+        """Look for the most among requests from now on; what is held still fills the window."""
+        self.most = 0
+        self._stale = len(self._times)
+
+    @property
+    def last(self) -> float:
+        """When the newest request held was accepted, minus infinity without any."""
+        return self._times[-1] if self._times else -math.inf
+
     def _evict(self, now: float) -> None:
         times = self._times
         while times and times[0] + self.seconds <= now:
             times.popleft()
+            if self._stale:
+                self._stale -= 1
 
 
 class Meter(Protocol):
@@ -105,13 +121,30 @@ class FixedMeter:
 
 
 class Bucket:
-    """The limit of one API for one app, over all its windows; what it rejects it does not count."""
+    """One limit over all its windows; what it rejects it does not count.
 
-    def __init__(self, windows: Iterable[Window], model: WindowModel) -> None:
+    `watch` names the lengths, in seconds, of further windows of which the most is to be known;
+    they limit nothing. With a `series` every second is counted apart.
+    """
+
+    __slots__ = ("_meters", "accepted", "logs", "rejected", "series")
+
+    def __init__(
+        self,
+        windows: Iterable[Window],
+        model: WindowModel,
+        *,
+        watch: Iterable[float] = (1, 60),
+        series: Series | None = None,
+    ) -> None:
         windows = tuple(windows)
         self.accepted = 0
         self.rejected = 0
-        self.logs = {s: WindowLog(s) for s in sorted({1, 60, *(w.seconds for w in windows)})}
+        self.series = series
+        self.logs: dict[float, WindowLog] = {
+            seconds: WindowLog(seconds)
+            for seconds in sorted({*watch, *(window.seconds for window in windows)})
+        }
         self._meters = [self._meter(window, model) for window in windows]
 
     def _meter(self, window: Window, model: WindowModel) -> Meter:
@@ -124,7 +157,7 @@ class Bucket:
         if enforce:
             full = [(at, m.window) for m in self._meters if (at := m.free_at(now)) is not None]
             if full:
-                self.rejected += 1
+                self.reject(now)
                 at, window = max(full, key=lambda item: item[0])
                 return Rejection(window.limit, max(1, math.ceil(at - now)))
         for meter in self._meters:
@@ -132,91 +165,48 @@ class Bucket:
         for log in self.logs.values():
             log.add(now)
         self.accepted += 1
+        if self.series is not None:
+            self.series.accepted(now)
         return None
 
+    def reject(self, now: float) -> None:
+        """Count a rejection, for whatever reason."""
+        self.rejected += 1
+        if self.series is not None:
+            self.series.rejected(now)
 
-class Limits:
-    """All buckets. `overrides` replaces the catalogue's windows by API name, `statuses` the 429."""
+    def watch(self, lengths: Iterable[float]) -> None:
+        """Watch windows of these lengths instead, from now on; its own stay watched."""
+        own = {meter.window.seconds for meter in self._meters}
+        kept = {seconds: log for seconds, log in self.logs.items() if seconds in own}
+        new = {seconds: self.logs.get(seconds) or WindowLog(seconds) for seconds in lengths}
+        self.logs = dict(sorted((kept | new).items()))
 
-    def __init__(
-        self,
-        *,
-        enabled: bool = True,
-        model: WindowModel = WindowModel.SLIDING,
-        overrides: Mapping[str, tuple[Window, ...]] | None = None,
-        statuses: Mapping[str, int] | None = None,
-    ) -> None:
-        self.enabled = enabled
-        self.model = model
-        self.overrides = dict(overrides or {})
-        self.statuses = dict(statuses or {})
-        self._buckets: dict[tuple[str, str], Bucket] = {}
+    def begin_anew(self) -> None:
+        """Forget the statistics; the windows stay as full as they are."""
+        self.accepted = self.rejected = 0
+        for log in self.logs.values():
+            log.begin_anew()
+        if self.series is not None:
+            self.series.clear()
 
-    def admit(self, app_id: str, api: Api, now: float) -> Rejection | None:
-        """Count a request, or refuse it uncounted."""
-        key = (app_id, api.name)
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            windows = self.overrides.get(api.name, api.windows)
-            bucket = self._buckets[key] = Bucket(windows, self.model)
-        return bucket.admit(now, enforce=self.enabled)
+    def last(self) -> float:
+        """When a request was last accepted, as far as the longest window tells."""
+        return max((log.last for log in self.logs.values()), default=-math.inf)
 
-    def status(self, api: Api) -> int:
-        """The HTTP status of a rejection; older APIs say 400."""
-        return self.statuses.get(api.name, 429)
-
-    def override(self, name: str, windows: tuple[Window, ...] | None) -> None:
-        """Set an API's windows (none: unlimited; None: as catalogued) and begin its counts anew."""
-        if windows is None:
-            self.overrides.pop(name, None)
-        else:
-            self.overrides[name] = windows
-        for key in [key for key in self._buckets if key[1] == name]:
-            del self._buckets[key]
-
-    def clear(self) -> None:
-        """Forget what was counted; configuration stays."""
-        self._buckets.clear()
-
-    def statistics(self) -> list[dict[str, Any]]:
-        """Per app and API: accepted, rejected, and the most accepted in any sliding window."""
-        return [
-            {
-                "app_id": app_id,
-                "api": name,
-                "accepted": bucket.accepted,
-                "rejected": bucket.rejected,
-                "most_in_window": {str(log.seconds): log.most for log in bucket.logs.values()},
-            }
-            for (app_id, name), bucket in self._buckets.items()
-        ]
+    def statistics(self) -> dict[str, Any]:
+        """Accepted, rejected, and the most accepted in any sliding window by its length."""
+        return {
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            "most_in_window": {_shown(log.seconds): log.most for log in self.logs.values()},
+        }
 
 
-class ReceiverLimit:
-    """At most `limit` sends a second to one chat, user or message; None is no limit."""
+def read_windows(text: str) -> tuple[Window, ...]:
+    """Read limits such as `1000/60;50/1`; empty is no limit. Raises ValueError."""
+    return parse_windows(text) if text else ()
 
-    _PRUNE_ABOVE = 10_000
 
-    def __init__(self, limit: int | None = 5) -> None:
-        self.limit = limit
-        self.rejected = 0
-        self._sends: dict[str, deque[float]] = {}
-
-    def admit(self, receiver: str, now: float) -> bool:
-        """Count a send, or refuse it uncounted."""
-        if self.limit is None:
-            return True
-        sends = self._sends.setdefault(receiver, deque())
-        while sends and sends[0] + 1.0 <= now:
-            sends.popleft()
-        if len(sends) >= self.limit:
-            self.rejected += 1
-            return False
-        sends.append(now)
-        if len(self._sends) > self._PRUNE_ABOVE:
-            self._sends = {key: log for key, log in self._sends.items() if log[-1] + 1.0 > now}
-        return True
-
-    def clear(self) -> None:
-        self.rejected = 0
-        self._sends.clear()
+def _shown(seconds: float) -> str:
+    return str(int(seconds)) if seconds == int(seconds) else str(seconds)

@@ -9,22 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from .answers import Answer, failure, field_violation, success
+from .contents import content_refusal, message_refusal
 from .files import Files
-from .limits import ReceiverLimit
 from .repeats import Behaviour
 from .request import ApiRequest
+from .subjects import Subjects
 
 RECEIVE_ID_TYPES = frozenset({"open_id", "user_id", "union_id", "email", "chat_id"})
-MESSAGE_TYPES = frozenset(
-    {
-        *("text", "post", "image", "file", "audio", "media", "sticker", "interactive"),
-        *("share_chat", "share_user", "system"),
-    }
-)
 TENANT_KEY = "sandbox_tenant"
+_PRIVATE = "oc_p2p"
 
 
 @dataclass(slots=True)
@@ -66,17 +60,22 @@ class Message:
 
 
 class Messages:
-    """The last `size` messages; sends are limited per receiver by `receivers`."""
+    """The last `size` messages.
+
+    Sends and replies are limited per chat or user. `changes_count` is the kind of subject that an
+    edit of a message counts against: `message` as documented, or `chat` as sends do.
+    """
 
     def __init__(
         self,
         files: Files,
-        receivers: ReceiverLimit,
+        subjects: Subjects,
         *,
         clock: Callable[[], float],
         size: int = 100_000,
     ) -> None:
-        self.receivers = receivers
+        self.changes_count = "message"
+        self._subjects = subjects
         self._files = files
         self._clock = clock
         self._size = size
@@ -106,7 +105,8 @@ class Messages:
         if not isinstance(receiver, str) or not receiver:
             return field_violation("receive_id", "receive_id is required")
         chat_id = receiver if id_type == "chat_id" else _private_chat(receiver)
-        return self._check(request, body) or self._store(request.app_id, chat_id, body)
+        refusal = message_refusal(request.app_id, body, self._files)
+        return refusal or self._store(request, chat_id, body, shown=receiver)
 
     def reply(self, request: ApiRequest) -> Answer:
         parent = self._messages.get(request.param("message_id"))
@@ -115,8 +115,8 @@ class Messages:
             return _no_object()
         if parent is None or parent.deleted:
             return _unknown_message()
-        refusal = self._check(request, body)
-        return refusal or self._store(request.app_id, parent.chat_id, body, parent.message_id)
+        refusal = message_refusal(request.app_id, body, self._files)
+        return refusal or self._store(request, parent.chat_id, body, parent.message_id)
 
     def get(self, request: ApiRequest) -> Answer:
         message = self._messages.get(request.param("message_id"))
@@ -129,7 +129,7 @@ class Messages:
         return self._change(request, {"text", "post"})
 
     def patch_card(self, request: ApiRequest) -> Answer:
-        """Replace a card; limited per message."""
+        """Replace a card."""
         return self._change(request, {"interactive"})
 
     def recall(self, request: ApiRequest) -> Answer:
@@ -148,45 +148,24 @@ class Messages:
     def clear(self) -> None:
         self._messages.clear()
         self._order.clear()
-        self.receivers.clear()
-
-    def _check(self, request: ApiRequest, body: dict[str, Any]) -> Answer | None:
-        msg_type, content, uuid = body.get("msg_type"), body.get("content"), body.get("uuid", "")
-        if not isinstance(msg_type, str) or not msg_type:
-            return field_violation("msg_type", "msg_type is required")
-        if msg_type not in MESSAGE_TYPES:
-            return failure(400, 230001, f"Your request contains an invalid msg_type: {msg_type}")
-        if not isinstance(uuid, str) or len(uuid) > 50:
-            return field_violation("uuid", "the max len is 50", str(uuid))
-        return self._check_content(request, msg_type, content)
-
-    def _check_content(self, request: ApiRequest, msg_type: str, content: object) -> Answer | None:
-        if not isinstance(content, str) or not content:
-            return field_violation("content", "content is required, a JSON string")
-        if len(content) > (150_000 if msg_type == "text" else 30_000):
-            return failure(400, 230025, "The length of the message content reaches its limit.")
-        try:
-            parsed = orjson.loads(content)
-        except orjson.JSONDecodeError:
-            parsed = None
-        if not isinstance(parsed, dict):
-            return failure(400, 230001, "content is not a string in json format")
-        if msg_type == "image":
-            return self._files.refusal(request.app_id, str(parsed.get("image_key", "")))
-        return None
 
     def _store(
-        self, app_id: str, chat_id: str, body: dict[str, Any], parent_id: str = ""
+        self,
+        request: ApiRequest,
+        chat_id: str,
+        body: dict[str, Any],
+        parent_id: str = "",
+        *,
+        shown: str = "",
     ) -> Answer:
-        now = self._clock()
-        if not self.receivers.admit(chat_id, now):
-            return _receiver_limited()
+        kind = _receiver_kind(chat_id)
+        if refusal := self._subjects.refusal(request, kind, chat_id, shown):
+            return refusal
         self._sent += 1
         message_id = f"om_{self._run}{self._sent:024x}"
-        at = int(now * 1000)
-        message = Message(
-            message_id, app_id, chat_id, body["msg_type"], body["content"], at, at, parent_id
-        )
+        at = int(self._clock() * 1000)
+        msg_type, content = body["msg_type"], body["content"]
+        message = Message(message_id, request.app_id, chat_id, msg_type, content, at, at, parent_id)
         self._messages[message_id] = message
         self._order.append(message_id)
         if len(self._order) > self._size:
@@ -204,18 +183,27 @@ class Messages:
             return failure(
                 400, 230001, f"a message of type {message.msg_type} cannot be changed so"
             )
-        refusal = self._check_content(request, message.msg_type, body.get("content"))
+        refusal = content_refusal(
+            request.app_id, message.msg_type, body.get("content"), self._files
+        )
         if refusal is not None:
             return refusal
-        now = self._clock()
-        if not self.receivers.admit(message.message_id, now):
-            return _receiver_limited()
-        message.content, message.edited, message.updated = body["content"], True, int(now * 1000)
+        kind, key = "message", message.message_id
+        if self.changes_count != "message":
+            kind, key = _receiver_kind(message.chat_id), message.chat_id
+        if refusal := self._subjects.refusal(request, kind, key):
+            return refusal
+        message.content, message.edited = body["content"], True
+        message.updated = int(self._clock() * 1000)
         return success(message.shown() if request.method == "PUT" else {})
 
 
 def _private_chat(receiver: str) -> str:
-    return f"oc_{hashlib.sha256(receiver.encode()).hexdigest()[:32]}"
+    return f"{_PRIVATE}{hashlib.sha256(receiver.encode()).hexdigest()[:29]}"
+
+
+def _receiver_kind(chat_id: str) -> str:
+    return "user" if chat_id.startswith(_PRIVATE) else "chat"
 
 
 def _no_object() -> Answer:
@@ -224,7 +212,3 @@ def _no_object() -> Answer:
 
 def _unknown_message() -> Answer:
     return failure(400, 230001, "Your request contains an invalid message_id.")
-
-
-def _receiver_limited() -> Answer:
-    return failure(400, 230020, "This operation triggers the frequency limit, ext=chat rate limit.")

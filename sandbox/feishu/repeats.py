@@ -14,7 +14,7 @@ Behaviour = Callable[[ApiRequest], Answer]
 
 
 class Rule(NamedTuple):
-    """The refusals of one family of APIs; `mismatch` None: another body is not looked at."""
+    """The refusals of one family of APIs; `mismatch` None: nobody looks at path and body."""
 
     prefix: str
     in_flight: Answer
@@ -22,6 +22,11 @@ class Rule(NamedTuple):
 
 
 RULES = (
+    Rule(
+        "/open-apis/cardkit/",
+        failure(400, 200770, "uuid conflict"),
+        failure(400, 200770, "uuid conflict"),
+    ),
     Rule(
         "/open-apis/bitable/",
         failure(403, 1254608, "Same API requests are submitted repeatedly."),
@@ -40,6 +45,7 @@ RULES = (
 @dataclass(slots=True)
 class _Success:
     at: float
+    path: str
     body_hash: str
     answer: Answer
     by: int
@@ -71,8 +77,9 @@ class Repeats:
             return self._repeat(request, earlier), False
         answer = behaviour(request)
         if answer.succeeded:
-            body_hash = request.body_hash
-            self._successes[slot] = _Success(now, body_hash, answer, request.number)
+            self._successes[slot] = _Success(
+                now, request.path, request.body_hash, answer, request.number
+            )
             self._ages.append((now, slot))
         return answer, True
 
@@ -96,7 +103,8 @@ class Repeats:
         rule = next(rule for rule in RULES if request.path.startswith(rule.prefix))
         if earlier.in_flight:
             return rule.in_flight
-        if rule.mismatch is not None and earlier.body_hash != request.body_hash:
+        same = (earlier.path, earlier.body_hash) == (request.path, request.body_hash)
+        if rule.mismatch is not None and not same:
             return rule.mismatch
         return earlier.answer
 

@@ -6,8 +6,10 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import limit_settings
 from .ledger import Capture
 from .magic import MAGIC_IDS
+from .subjects import RECEIVERS
 from .tokens import APP_TOKEN, TENANT_TOKEN, fingerprint
 from .world import World
 
@@ -30,6 +32,7 @@ class Reports:
             "requests": self.requests,
             "effects": self.effects,
             "messages": self.messages,
+            "cards": self.cards,
             "magic": self.magic,
         }
 
@@ -38,36 +41,32 @@ class Reports:
         return {
             "apps": sorted(world.tokens.apps),
             "tokens": {"life": world.tokens.life, "renew_below": world.tokens.renew_below},
-            "limits": {
-                "enabled": world.limits.enabled,
-                "model": world.limits.model,
-                "chat_limit": world.messages.receivers.limit,
-                "apis": {
-                    name: ";".join(map(str, windows))
-                    for name, windows in world.limits.overrides.items()
-                },
-                "statuses": world.limits.statuses,
-            },
-            "latency": {"ms": world.latency_ms, "jitter_ms": world.jitter_ms},
+            "limits": limit_settings.shown(world),
+            "latency": {"ms": world.latency_ms, "jitter_ms": world.jitter_ms}
+            | world.network.shown(),
             "faults": [
                 {"method": r.method, "template": r.template, "left": r.count - r.hits}
                 for r in world.script.rules
             ],
         }
 
-    def stats(self, _: Query) -> dict[str, Any]:
-        ledger = self._world.ledger
-        return {
+    def stats(self, query: Query) -> dict[str, Any]:
+        world, ledger = self._world, self._world.ledger
+        series = query.get("series") == "1"
+        stats = {
             "requests": ledger.requests,
             "total": ledger.requests.total(),
             "statuses": ledger.statuses,
             "codes": ledger.codes,
             "token_requests": ledger.requests[TENANT_TOKEN] + ledger.requests[APP_TOKEN],
-            "tokens_issued": self._world.tokens.issued,
+            "tokens_issued": world.tokens.issued,
             "effects": ledger.effects.total(),
-            "limits": self._world.limits.statistics(),
-            "chat_rejections": self._world.messages.receivers.rejected,
+            "limits": world.limits.statistics(series=series),
+            "subjects": world.subjects.statistics(int(query.get("top", 20))),
+            "quota": world.admission.quota.statistics(),
+            "chat_rejections": world.subjects.rejected(RECEIVERS),
         }
+        return stats | {"refusals": world.admission.refusals.shown()} if series else stats
 
     def ledger(self, query: Query) -> dict[str, Any]:
         wanted = {name: query[name] for name in _NARROWING if name in query}
@@ -98,6 +97,9 @@ class Reports:
     def messages(self, query: Query) -> list[dict[str, Any]]:
         stored = self._world.messages.stored
         return stored(query.get("receive_id", ""), int(query.get("limit", 100)))
+
+    def cards(self, query: Query) -> dict[str, dict[str, Any]]:
+        return self._world.cards.shown(int(query.get("limit", 100)))
 
     def magic(self, _: Query) -> list[dict[str, str]]:
         return [{"id": row.name, "effect": row.effect} for row in MAGIC_IDS]

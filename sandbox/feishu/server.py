@@ -70,6 +70,8 @@ class SandboxFeishu:
         body = await http.read()
         if path.startswith(PREFIX):
             return self._control.handle(http.method, path, http.query, body)
+        if on_its_way := self.world.network.before():
+            await asyncio.sleep(on_its_way)
         api = self.world.find(http.method, path)
         request = ApiRequest(
             method=http.method,
@@ -98,12 +100,22 @@ class SandboxFeishu:
                 answer, fault = self.world.decide(request)
         # Rendered before any waiting, so that the answer shows the moment of acting.
         response = render(answer, self._log_ids.of(request.number))
-        delay = fault.delay + self.world.delay()
-        if delay:
+        execution = fault.delay + self.world.delay()
+        if self.world.subjects.holds(request):
+            self._release_after(execution, request)
+        if delay := execution + self.world.network.after():
             await asyncio.sleep(delay)
         if fault.wire in (Wire.PLAIN, Wire.HUGE):
             self.world.ledger.answered(request.number, answer.status, answer.code)
         return await deliver(http, response, fault.wire)
+
+    def _release_after(self, seconds: float, request: ApiRequest) -> None:
+        release = self.world.subjects.release
+        if not seconds:
+            release(request)
+            return
+        # By a timer, because a caller who hangs up does not end the write.
+        asyncio.get_running_loop().call_later(seconds, release, request)
 
     def _record(self, http: web.BaseRequest, request: ApiRequest) -> None:
         self.world.identify(request)

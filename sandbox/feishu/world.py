@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from schemas.apis import Api, ApiTable, Window, parse_windows
+from schemas.apis import Api, ApiTable
 
-from .answers import Answer, rate_limited, success
+from .admission import Admission
+from .answers import Answer, success
 from .bitable import Bitable
+from .cards import Cards
 from .contacts import Contacts
 from .faults import NO_FAULT, Fault, Script
 from .files import Files
 from .ledger import Ledger
-from .limits import Limits, ReceiverLimit
 from .magic import Magic
 from .messages import Messages
+from .network import Network
 from .options import Options
 from .repeats import Behaviour, Repeats
 from .request import ApiRequest
@@ -34,6 +36,7 @@ class World:
         self.clock = options.clock
         self.latency_ms = options.latency_ms
         self.jitter_ms = options.jitter_ms
+        self.network = Network()
         self.tokens = Tokens(
             options.apps,
             life=options.token_life,
@@ -41,25 +44,25 @@ class World:
             check_kind=options.check_token_kind,
             clock=options.clock,
         )
-        self.limits = Limits(
-            enabled=options.limits,
-            model=options.window_model,
-            overrides={name: read_windows(text) for name, text in options.overrides.items()},
-            statuses=options.statuses,
-        )
+        self.admission = Admission(options)
+        self.limits = self.admission.limits
+        self.subjects = self.admission.subjects
         self.ledger = Ledger(options.ledger_size)
         self.script = Script()
         self.magic = Magic()
         self.repeats = Repeats(window=options.key_window, clock=options.clock)
         self.files = Files()
-        self.messages = Messages(self.files, ReceiverLimit(options.chat_limit), clock=options.clock)
+        self.messages = Messages(self.files, self.subjects, clock=options.clock)
         self.bitable = Bitable()
+        self.cards = Cards()
         self._behaviours: Mapping[str, Behaviour] = {
             **self.messages.behaviours(),
             **self.files.behaviours(),
             **self.bitable.behaviours(),
+            **self.cards.behaviours(),
             **Contacts().behaviours(),
         }
+        self._guarded: dict[str, Behaviour] = {}
         self._table = table
         self._paths: dict[tuple[str, str], Api | None] = {}
 
@@ -107,21 +110,28 @@ class World:
         self.repeats.finish(request)
 
     def delay(self) -> float:
-        """The latency of the next answer in seconds."""
+        """How long the next request is worked on, in seconds; its way here and back not counted."""
         if not self.latency_ms and not self.jitter_ms:
             return 0.0
         return max(0.0, self.latency_ms + random.uniform(-1, 1) * self.jitter_ms) / 1000
 
     def reset(self, *, tokens: bool) -> None:
         """Forget what happened; configuration stays, tokens too unless asked."""
-        for part in (self.ledger, self.limits, self.magic, self.repeats, self.files):
+        for part in (
+            *(self.ledger, self.admission, self.magic, self.repeats, self.files),
+            *(self.messages, self.bitable, self.cards),
+        ):
             part.clear()
-        self.messages.clear()
-        self.bitable.clear()
         self.script.rules.clear()
         self.tokens.issued = 0
         if tokens:
             self.tokens.revoke()
+
+    def reset_statistics(self) -> None:
+        """Count anew what is only told; limits, effects and ledger entries stay as they are."""
+        self.ledger.clear_counts()
+        self.admission.clear_statistics()
+        self.tokens.issued = 0
 
     def _answer(self, request: ApiRequest) -> tuple[Answer, Fault]:
         if request.api.name in (TENANT_TOKEN, APP_TOKEN):
@@ -135,24 +145,21 @@ class World:
             self.tokens.revoke(value=token.value)
         if not fault.acts:
             return fault.answer or _NOTHING, fault
-        rejection = self.limits.admit(token.app_id, request.api, self.clock())
-        if rejection is not None:
-            status = self.limits.status(request.api)
-            return rate_limited(status, rejection.limit, rejection.reset), NO_FAULT
+        if refusal := self.admission.refusal(request):
+            return refusal, NO_FAULT
         answer = self._act(request)
         return fault.answer or answer, fault
 
     def _act(self, request: ApiRequest) -> Answer:
-        behaviour = self._behaviours.get(request.api.name, _succeed)
+        behaviour = self._guarded.get(request.api.name)
+        if behaviour is None:
+            behaviour = self._behaviours.get(request.api.name, _succeed)
+            behaviour = self.admission.guard(request.api, behaviour)
+            self._guarded[request.api.name] = behaviour
         answer, acted = self.repeats.perform(request, behaviour)
         if acted and answer.succeeded and not request.api.reads:
             self.ledger.effects[request.key or request.body_hash or request.path] += 1
         return answer
-
-
-def read_windows(text: str) -> tuple[Window, ...]:
-    """Read limits such as `1000/60;50/1`; empty is no limit. Raises ValueError."""
-    return parse_windows(text) if text else ()
 
 
 def _succeed(_: ApiRequest) -> Answer:
