@@ -38,6 +38,11 @@ class Gateway:
         """The process id."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.returncode is None
+
     async def ready(self) -> None:
         """Wait until it consumes the apps' queues."""
         async with asyncio.timeout(READY_SECONDS):

@@ -1,0 +1,87 @@
+"""One producer with a mountain, nine with a trickle, on one bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+from benchmarks.proof import calls
+from benchmarks.proof.ledger import Producer
+from schemas.names import LANES, Lane
+
+from . import arena, loads
+from .figures import fair_shares, jain, quantile
+from .options import Options
+from .report import Findings, at_least, at_most
+
+LIMIT = 50
+BACKLOG = 10_000
+SMALL = 9
+SMALL_RATE = 1.0
+
+
+async def fairness(options: Options) -> Findings:
+    """Each has a RabbitMQ user of its own; in either lane the small ones wait for nobody."""
+    findings = Findings("fairness")
+    for lane in LANES:
+        await _in_lane(options, lane, findings)
+    findings.remarks.append(
+        f"{BACKLOG:,} calls of one producer are queued before the gateways start; {SMALL} others "
+        f"call {SMALL_RATE:g}/s each; the bucket takes {LIMIT}/s. What the large one demanded "
+        "counts as what the small ones leave."
+    )
+    return findings
+
+
+async def _in_lane(options: Options, lane: Lane, findings: Findings) -> None:
+    seconds = options.lasting(60)
+    async with (
+        arena.arena({calls.MESSAGES: f"{LIMIT}/1"}) as fleet,
+        AsyncExitStack() as stack,
+    ):
+        urls = await fleet.add_producers(1 + SMALL)
+        large, *small = [await stack.enter_async_context(Producer(url)) for url in urls]
+        await fleet.start_gateway()
+        await fleet.kill_gateways()
+        await large.publish(loads.many(calls.message, BACKLOG), lane=lane, seconds=3600)
+        await fleet.start_gateways(options.gateways)
+        began = time.monotonic()
+        trickles = await asyncio.gather(
+            *(
+                loads.steady(each, calls.message, rate=SMALL_RATE, seconds=seconds, lane=lane)
+                for each in small
+            )
+        )
+        ended = time.monotonic()
+        served = [_served(producer, began, ended) for producer in (large, *small)]
+        for producer, trickle in zip(small, trickles, strict=True):
+            await producer.answered(trickle, 15)
+        sends = await arena.sends(fleet, calls.MESSAGES)
+    wanted = [BACKLOG, *(len(trickle) for trickle in trickles)]
+    fair = fair_shares([float(each) for each in wanted], LIMIT * (ended - began))
+    index = jain([got / due for got, due in zip(served, fair, strict=True)])
+    lines = [line for trickle in trickles for line in trickle]
+    waits = loads.waits(lines)
+    findings.rows.append(
+        {
+            "lane": lane,
+            "large served/s": round(served[0] / (ended - began), 1),
+            "small served/s": round(sum(served[1:]) / (ended - began), 1),
+            "small p50 s": round(quantile(waits, 0.5), 3),
+            "small p99 s": round(quantile(waits, 0.99), 3),
+            "small not ok": len(lines) - len(waits),
+            "Jain": round(index, 4),
+            "429s": len(sends.rejected),
+        }
+    )
+    findings.gates += [
+        at_most(f"{lane}: small producers' p99 s", quantile(waits, 0.99), 2),
+        at_least(f"{lane}: Jain's index of served over demanded", index, 0.95),
+        at_most(f"{lane}: small producers' calls that failed", len(lines) - len(waits), 0),
+    ]
+
+
+def _served(producer: Producer, began: float, ended: float) -> int:
+    answered = (line.answered for line in producer.lines.values() if line.outcome == "ok")
+    return sum(began <= at < ended for at in answered if at is not None)

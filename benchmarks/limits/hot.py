@@ -1,0 +1,137 @@
+"""One API of five calls a second gets far more: what all other calls notice of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import aio_pika
+
+from benchmarks.proof import calls
+from benchmarks.proof.fleet import Fleet
+from benchmarks.proof.ledger import Line, Producer, summary
+from schemas.names import calls_queue
+
+from . import arena, loads
+from .figures import full_windows, quantile
+from .options import Options
+from .report import Findings, at_least, at_most
+
+LIMITS = {calls.USERS: arena.WIDE, calls.MESSAGES: arena.WIDE, calls.FOLDERS: "5/1"}
+HOT_RATE, OTHER_RATE = 20.0, 80.0
+HOT_LIMIT = 5
+BACKLOG = 50_000
+BACKLOG_RATE = 40.0
+ANSWER_MS = 50.0
+_SPAN_SECONDS = 10
+_DRAIN_SECONDS = 300.0
+
+
+def _other() -> dict[str, Any]:
+    return random.choice((calls.read_user, calls.message))()
+
+
+async def hot_api(options: Options) -> Findings:
+    """20 of 100 calls a second go to the hot API; before that, the other 80 go alone."""
+    findings = Findings("hot-api")
+    seconds = options.lasting(60)
+    async with arena.arena(LIMITS, answer_ms=ANSWER_MS) as fleet:
+        await fleet.start_gateways(options.gateways)
+        async with Producer(fleet.stack.rabbitmq_url) as producer:
+            await loads.steady(producer, _other, rate=OTHER_RATE, seconds=3)
+            alone = await _others(producer, seconds)
+            crowd = asyncio.create_task(
+                loads.steady(producer, calls.create_folder, rate=HOT_RATE, seconds=seconds)
+            )
+            beside = await _others(producer, seconds)
+            hot = await crowd
+            sends = await arena.sends(fleet, calls.FOLDERS)
+    for what, lines in (("others alone", alone), ("others beside it", beside), ("hot API", hot)):
+        findings.rows.append(_row(what, lines, seconds))
+    usual, meanwhile = (quantile(loads.waits(lines), 0.99) for lines in (alone, beside))
+    served = len(loads.waits(beside)) / len(beside)
+    findings.gates = [
+        at_least("others served, share of demand", served, 0.98),
+        at_most("others' p99 against alone", meanwhile / usual, 1.2),
+        at_most("429s of the hot API", len(sends.rejected), 0),
+    ]
+    return findings
+
+
+async def _others(producer: Producer, seconds: float) -> list[Line]:
+    lines = await loads.steady(producer, _other, rate=OTHER_RATE, seconds=seconds)
+    await producer.answered(lines, 10)
+    return lines
+
+
+def _row(what: str, lines: Sequence[Line], seconds: float) -> dict[str, Any]:
+    waits = loads.waits(list(lines))
+    return {
+        "what": what,
+        "offered/s": round(len(lines) / seconds, 1),
+        "answered ok/s": round(len(waits) / seconds, 1),
+        "p50 s": round(quantile(waits, 0.5), 3),
+        "p99 s": round(quantile(waits, 0.99), 3),
+        "outcomes": str(summary(lines)["outcomes"]),
+    }
+
+
+async def hot_backlog(options: Options) -> Findings:
+    """50,000 bulk calls of the hot API wait in the broker when the gateways start."""
+    findings = Findings("hot-backlog")
+    seconds = options.lasting(60)
+    async with (
+        arena.arena(LIMITS, answer_ms=ANSWER_MS) as fleet,
+        Producer(fleet.stack.rabbitmq_url) as producer,
+    ):
+        gateways = await fleet.start_gateways(options.gateways)
+        await loads.steady(producer, _other, rate=BACKLOG_RATE, seconds=3)
+        idle = await loads.steady(producer, _other, rate=BACKLOG_RATE, seconds=seconds / 2)
+        await producer.answered(idle, 10)
+        await asyncio.gather(*(gateway.terminate() for gateway in gateways))
+        hot = loads.many(calls.create_folder, BACKLOG)
+        await producer.publish(hot, lane="bulk", seconds=86_000)
+        began = time.time()
+        draining = asyncio.create_task(_emptied(fleet))
+        await fleet.start_gateways(options.gateways)
+        ready = time.time()
+        beside = await loads.steady(producer, _other, rate=BACKLOG_RATE, seconds=seconds)
+        await producer.answered(beside, 10)
+        if not draining.done():
+            findings.remarks.append("The lane's queue was not empty when the load ended.")
+        emptied = await draining
+        queues = await fleet.queues()
+        sends = await arena.sends(fleet, calls.FOLDERS, began)
+    shares = full_windows(sends.accepted, _SPAN_SECONDS, time.time())
+    quota = HOT_LIMIT * _SPAN_SECONDS
+    for what, lines in (("idle", idle), ("over the backlog", beside)):
+        findings.rows.append(_row(what, lines, seconds if lines is beside else seconds / 2))
+    usual, meanwhile = (quantile(loads.waits(lines), 0.99) for lines in (idle, beside))
+    findings.gates = [
+        at_most("interactive p99 against idle", meanwhile / usual, 1.2),
+        at_most("lane's queue empty after s", emptied - ready if emptied else float("nan"), 60),
+        at_least("hot API's quota used, poorest 10 s", min(shares, default=0) / quota, 0.97),
+        at_most("429s of the hot API", len(sends.rejected), 0),
+    ]
+    findings.remarks += [
+        f"Accepted of the hot API in each 10 s: {shares}",
+        f"Messages in queues at the end: { {n: m for n, m in queues.items() if m} }",
+    ]
+    return findings
+
+
+async def _emptied(fleet: Fleet) -> float | None:
+    """Unix time at which the bulk lane's queue has no ready messages; none when it takes long."""
+    queue = calls_queue("default", "bulk")
+    connection = await aio_pika.connect(fleet.stack.rabbitmq_url)
+    async with connection, connection.channel() as channel:
+        until = time.monotonic() + _DRAIN_SECONDS
+        while time.monotonic() < until:
+            declared = await channel.declare_queue(queue, passive=True)
+            if declared.declaration_result.message_count == 0:
+                return time.time()
+            await asyncio.sleep(0.25)
+    return None
