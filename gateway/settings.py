@@ -79,7 +79,8 @@ class Settings(BaseModel):
         "number last seen alive counts.",
     )
     limits_file: Annotated[Path | None, Field(alias="LARK_SERVICE_LIMITS_FILE")] = Field(
-        default=None, description="TOML file with site limits that override the API catalogue."
+        default=None,
+        description="TOML file with the site's own limits, as docs/limits.md describes it.",
     )
     limits: Annotated[Literal["enforce", "observe"], Field(alias="LARK_SERVICE_LIMITS")] = Field(
         default="enforce",

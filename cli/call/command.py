@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 import uuid
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,7 +26,7 @@ from schemas.call import Call, Retry
 from schemas.names import Lane
 from schemas.reply import ErrorType
 
-from .fields import STDIN, files_of, identity_of, json_of, mapping_of, query_of, written
+from .fields import files_of, identity_of, json_of, mapping_of, query_of, text_of, written
 from .preview import preview_of
 from .shown import show_preview, show_reply
 
@@ -87,7 +86,7 @@ def call_command(
             "path_params": mapping_of("--param", param),
             "query": query_of(query),
             "headers": mapping_of("--header", header, separators=":="),
-            "body": None if body is None else json_of(*_read(body)),
+            "body": None if body is None else json_of(*text_of(body)),
             "form": mapping_of("--form", form),
             "files": files_of(file),
             "as": identity_of(identity),
@@ -111,37 +110,26 @@ def exit_code(type_: ErrorType) -> int:
     return _EXITS.get(type_, FAILED)
 
 
-async def _made(message: Message) -> Reply:
-    async with open_producer(broker_url()) as producer:
-        return await producer.call(message)
-
-
-def _read(argument: str) -> tuple[str, str]:
-    """The text of `--body`, and what to call it in an error."""
-    try:
-        if argument == STDIN:
-            return sys.stdin.buffer.read().decode(), "standard input"
-        if argument.startswith("@"):
-            return Path(argument[1:]).read_text(encoding="utf-8"), argument[1:]
-    except OSError as error:
-        raise CommandFailed(
-            USAGE, f"--body: cannot read {argument[1:]}: {error.strerror or error}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise CommandFailed(USAGE, f"--body: {argument} is not UTF-8") from error
-    return argument, "the argument"
-
-
-def _checked(content: bytes, call_id: str, alias: str) -> Call:
-    """Check the call by the gateway's own rules, before anything is contacted."""
-    if not names.CALL_ID.fullmatch(call_id):
-        raise CommandFailed(USAGE, "--id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+def checked_call(content: bytes, alias: str) -> Call:
+    """Check a call by the gateway's own rules; raises CommandFailed."""
     if not names.ALIAS.fullmatch(alias):
         raise CommandFailed(USAGE, "--app: must be an alias of a-z 0-9 _ -, at most 64 characters")
     try:
         return parse_call(content)
     except Poison as poison:
         raise CommandFailed(exit_code(poison.type), f"{poison.type}: {poison.message}") from poison
+
+
+async def _made(message: Message) -> Reply:
+    async with open_producer(broker_url()) as producer:
+        return await producer.call(message)
+
+
+def _checked(content: bytes, call_id: str, alias: str) -> Call:
+    """Check the call by the gateway's own rules, before anything is contacted."""
+    if not names.CALL_ID.fullmatch(call_id):
+        raise CommandFailed(USAGE, "--id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+    return checked_call(content, alias)
 
 
 def _preview(call: Call, call_id: str, alias: str, lane: Lane, as_json: bool) -> None:

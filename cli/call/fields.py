@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,22 @@ def identity_of(word: str) -> str | dict[str, str]:
     raise CommandFailed(
         USAGE, f"--as: must be tenant, app, none, user:KEY or tenant:KEY, not {word!r}"
     )
+
+
+def text_of(argument: str) -> tuple[str, str]:
+    """Read what `--body` names: its text, and what to call it in an error."""
+    try:
+        if argument == STDIN:
+            return sys.stdin.buffer.read().decode(), "standard input"
+        if argument.startswith("@"):
+            return Path(argument[1:]).read_text(encoding="utf-8"), argument[1:]
+    except OSError as error:
+        raise CommandFailed(
+            USAGE, f"--body: cannot read {argument[1:]}: {error.strerror or error}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise CommandFailed(USAGE, f"--body: {argument} is not UTF-8") from error
+    return argument, "the argument"
 
 
 def json_of(text: str, source: str) -> Any:
