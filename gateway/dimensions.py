@@ -60,6 +60,16 @@ class _Plan:
     parts: tuple[_Part, ...]
     ready: tuple[Bucket, ...] | None
 
+    def touched(self, path: str, query: Mapping[str, Any], body: Any) -> list[tuple[_Part, _Ids]]:
+        """The parts that hold for one call, each with its ids."""
+        segments = path.split("/")
+        touched = []
+        for part in self.parts:
+            ids = part.find(segments, query, body) if part.find else ()
+            if ids is not None:
+                touched.append((part, ids))
+        return touched
+
 
 class Dimensions:
     """Finds the buckets of calls, by Feishu's rules and the site's."""
@@ -81,13 +91,8 @@ class Dimensions:
         plan = self._plan(app, tenant, route, path)
         if plan.ready is not None:
             return plan.ready
-        segments = path.split("/")
-        found = [plan.own.bucket]
-        for part in plan.parts:
-            ids = part.find(segments, query, body) if part.find else ()
-            if ids is not None:
-                found.append(part.bucket(ids))
-        return tuple(found)
+        touched = plan.touched(path, query, body)
+        return (plan.own.bucket, *(part.bucket(ids) for part, ids in touched))
 
     def shares(
         self,
@@ -100,13 +105,11 @@ class Dimensions:
     ) -> tuple[Share, ...]:
         """The same buckets, each with what it is of and where its numbers come from."""
         plan = self._plan(app, tenant, route, path)
-        segments = path.split("/")
-        found = [plan.own]
-        for part in plan.parts:
-            ids = part.find(segments, query, body) if part.find else ()
-            if ids is not None:
-                found.append(Share(part.bucket(ids), ids, part.across, part.source))
-        return tuple(found)
+        found = plan.touched(path, query, body)
+        return (
+            plan.own,
+            *(Share(part.bucket(ids), ids, part.across, part.source) for part, ids in found),
+        )
 
     def _plan(self, app: App, tenant: str | None, route: Route, path: str) -> _Plan:
         if not route.known:

@@ -178,14 +178,15 @@ def test_limits_that_cannot_be_used_are_named_all_at_once() -> None:
 def test_an_app_may_have_limits_of_its_own() -> None:
     api, new = "GET /open-apis/im/v1/chats", "POST /open-apis/new/v1/things/:id"
     mine, ours = (Window(2, 1),), (Window(7, 1),)
-    shop = AppLimits(limits={api: mine, new: mine})
-    catalogue = Catalogue(TABLE, SiteLimits({api: ours}, {"shop": shop}))
+    shop, other = AppLimits(limits={api: mine, new: mine}), AppLimits(limits={f"{new}_": ours})
+    catalogue = Catalogue(TABLE, SiteLimits({api: ours}, {"shop": shop, "other": other}))
     chats = catalogue.route("GET", "/open-apis/im/v1/chats")
     things = catalogue.route("POST", "/open-apis/new/v1/things/1")
     own = (mine, "LARK_SERVICE_LIMITS_FILE, [apps.shop.limits]")
     assert catalogue.limits_of("shop", chats) == catalogue.limits_of("shop", things) == own
     assert catalogue.limits_of("b", chats) == (ours, "LARK_SERVICE_LIMITS_FILE, [limits]")
     assert catalogue.limits_of("b", things)[0] == CAUTIOUS
+    assert catalogue.limits_of("other", things)[0] == ours
     assert catalogue.unlisted == (new,)
 
 
