@@ -265,6 +265,30 @@ async def test_without_redis_each_process_goes_by_its_own_memory(
     assert await is_stopped(other)
 
 
+async def test_who_was_told_of_a_stop_probes_no_sooner_without_redis(
+    start: Start, idle_stack: Stack, clock: Clock
+) -> None:
+    one, other = await start(), await start()
+    await one.exhausted(send(), used_up())
+    await other.look()
+    idle_stack.redis.pause()
+    try:
+        clock.turn(HOUR - 1)
+        assert await is_stopped(other)
+        clock.turn(1)
+        assert not await is_stopped(other)
+    finally:
+        idle_stack.redis.resume()
+        started(idle_stack, "redis")
+
+
+async def test_what_is_learnt_during_a_look_outlasts_it(start: Start) -> None:
+    quotas = await start()
+    await asyncio.gather(quotas.look(), quotas.look())
+    await asyncio.gather(quotas.look(), quotas.exhausted(send(), used_up()))
+    assert await is_stopped(quotas)
+
+
 async def test_an_end_that_redis_did_not_hear_of_is_told_later(
     start: Start, idle_stack: Stack, clock: Clock
 ) -> None:
