@@ -89,10 +89,10 @@ class Scheduler:
         for line in self._lines.values():
             line.news.set()
 
-    def held(self) -> Mapping[str, int]:
-        """Calls that wait in hand, by the name of each bucket that they need."""
+    def held(self) -> Mapping[tuple[Bucket, Lane], int]:
+        """Calls that wait in hand, by lane and by each bucket that they need."""
         return Counter(
-            bucket.name
+            (bucket, waiter.lane)
             for line in self._lines.values()
             for waiter in line.waiters()
             for bucket in waiter.job.buckets

@@ -47,6 +47,10 @@ class Ledgers:
             (ledger.bucket, ledger.holders) for ledger in self._ledgers.values() if ledger.holders
         ]
 
+    def paused(self, now: float) -> list[Bucket]:
+        """Buckets whose pause is not over."""
+        return [ledger.bucket for ledger in self._ledgers.values() if ledger.paused_until > now]
+
     def owe(self, bucket: Bucket) -> None:
         """The store does not know of the bucket's last grant or pause."""
         self._untold.add(bucket.key)

@@ -128,6 +128,10 @@ class Limiter:
                 ledger.canary = False
                 self._say(self._reopen(bucket))
 
+    def paused(self) -> list[Bucket]:
+        """Buckets that are paused now, as this process has heard."""
+        return self._ledgers.paused(self._clock())
+
     def _paused(self, ask: Ask, now: float) -> Grant | None:
         for place, bucket in enumerate(ask.buckets):
             ledger = self._ledgers.known(bucket)
@@ -153,6 +157,7 @@ class Limiter:
         if epoch is None:
             return None
         try:
+            self._metrics.limit_asks.inc()
             answer = await self._store.acquire(asks, self._ledgers.margin, epoch)
             now = self._clock()
             self._standing.hear(sent, now, answer.now)

@@ -34,7 +34,7 @@ class Limits(Protocol):
         """One grant for each ask, in their order; asks are served in the order given."""
         ...
 
-    def release(self, ask_buckets: tuple[Bucket, ...], holder: str) -> None:
+    def release(self, buckets: tuple[Bucket, ...], holder: str) -> None:
         """The holder's call is not under way any more; its places are free."""
         ...
 
@@ -44,4 +44,8 @@ class Limits(Protocol):
 
     def accepted(self, buckets: tuple[Bucket, ...], permit_at: float) -> None:
         """Feishu took a request whose permit held from this time on."""
+        ...
+
+    def paused(self) -> list[Bucket]:
+        """Buckets that are paused now, as this process has heard."""
         ...

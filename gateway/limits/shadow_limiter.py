@@ -81,7 +81,7 @@ class ObservingLimiter:
                 self._note(ask, now)
         return [Grant(ask.want, 0.0, 0.0, "") for ask in asks]
 
-    def release(self, ask_buckets: tuple[Bucket, ...], holder: str) -> None:
+    def release(self, buckets: tuple[Bucket, ...], holder: str) -> None:
         """Places are not counted."""
 
     async def rejected(self, bucket: Bucket, seconds: float, sent_at: float) -> None:
@@ -93,6 +93,10 @@ class ObservingLimiter:
         """Feishu took a request: judge the models by it."""
         for bucket in buckets:
             self._feed(bucket, permit_at, "accepted", 0.0)
+
+    def paused(self) -> list[Bucket]:
+        """None: nobody is held up."""
+        return []
 
     def report(self) -> None:
         """Log what was seen of every tier since the start."""

@@ -94,10 +94,10 @@ class LimitStore:
         self._redis = redis
         self._timeout = timeout
         self._tag = f"{{{prefix}:limits}}"
-        self._acquire = _Script.load("bucket.lua", "acquire.lua")
-        self._report = _Script.load("bucket.lua", "report.lua")
-        self._places = _Script.load("places.lua")
-        self._beat = _Script.load("beat.lua")
+        self._acquire = Script.load("bucket.lua", "acquire.lua")
+        self._report = Script.load("bucket.lua", "report.lua")
+        self._places = Script.load("places.lua")
+        self._beat = Script.load("beat.lua")
         self._acquires = Batches(self._acquire_all)
 
     async def acquire(self, asks: Sequence[Ask], margins: Margins, epoch: int) -> Answer:
@@ -110,7 +110,7 @@ class LimitStore:
                 if bucket.key not in numbers:
                     numbers[bucket.key] = len(numbers) + 1
                     keys += self._keys(bucket, epoch)
-                    of_buckets += _arguments(bucket, margins(bucket))
+                    of_buckets += arguments_of(bucket, margins(bucket))
                 of_asks.append(numbers[bucket.key])
         head = (epoch, _microseconds(AHEAD), _microseconds(LEASE), len(numbers))
         command = (len(keys), *keys, *head, *of_buckets, len(asks), *of_asks)
@@ -171,13 +171,13 @@ class LimitStore:
         for age, permits in report.grants:
             flat += (_microseconds(age), permits)
         keys = (f"{self._tag}:fence", *self._keys(report.bucket, epoch))
-        of_bucket = _arguments(report.bucket, NARROW)
+        of_bucket = arguments_of(report.bucket, NARROW)
         return (self._report.sha, len(keys), *keys, epoch, *of_bucket, *flat)
 
     async def _acquire_all(self, commands: Sequence[Command]) -> Sequence[Any]:
         return await self._run_all(self._acquire, commands)
 
-    async def _run_all(self, script: _Script, commands: Sequence[Command]) -> list[Any]:
+    async def _run_all(self, script: Script, commands: Sequence[Command]) -> list[Any]:
         """The replies in order; one that is an error, as StoreAwayError in its place."""
         replies = await self._pipeline([("EVALSHA", *command) for command in commands])
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
@@ -205,19 +205,22 @@ class LimitStore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Script:
+class Script:
+    """A script as text, and the name by which Redis knows it once it is loaded."""
+
     text: str
     sha: str
 
     @classmethod
-    def load(cls, *names: str) -> _Script:
+    def load(cls, *names: str) -> Script:
         """The texts of these files, one behind the other."""
         parts = [files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names]
         text = "\n".join(parts)
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def _arguments(bucket: Bucket, margin: float) -> list[int]:
+def arguments_of(bucket: Bucket, margin: float) -> list[int]:
+    """What `bucket.lua` reads of a bucket that is not in Redis: its limits."""
     spans = bucket.spans(margin)
     keep = math.ceil(max(spans, default=0.0) * 2000) + 1000
     flat = [bucket.at_once, keep, _microseconds(bucket.grain), len(bucket.windows)]

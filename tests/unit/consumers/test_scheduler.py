@@ -157,7 +157,7 @@ async def test_a_full_bucket_does_not_delay_another() -> None:
     held = start(line, job(SECOND))
     await settled()
     assert (await line.turn(job(MINUTE), "bulk")).waited < 0.1
-    assert line.held() == {"second": 1}
+    assert line.held() == {(SECOND, "bulk"): 1}
     line.close()
     assert isinstance((await ended([held]))[0], Closing)
 
