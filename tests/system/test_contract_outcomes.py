@@ -20,7 +20,6 @@ Build = Callable[..., dict[str, Any]]
 FINAL = {
     "sim_permission": ("permission_denied", "not_executed", 99991672),
     "sim_ip_denied": ("ip_denied", "not_executed", 99991401),
-    "sim_quota": ("quota_exhausted", "not_executed", 99991403),
     "sim_app_disabled": ("app_unavailable", "not_executed", 99991662),
     "sim_code_99991673": ("app_unavailable", "not_executed", 99991673),
     "sim_code_12345": ("feishu_error", "executed", 12345),
