@@ -28,7 +28,7 @@ from sandbox.stack.processes import ProcessId
 from .readings import Cpus
 
 API = "POST /open-apis/im/v1/messages"
-LIMITS = f'[limits]\n"{API}" = "60000000/60;1000000/1"\n'
+LIMITS = f'[limits]\n"{API}" = "60000000/60;1000000/1"\n[resources]\nchat = "none"\n'
 """As many windows as the API has, so high that they never bind."""
 END_SECONDS = 10.0
 _PROMPT = "sandbox: listening on "
