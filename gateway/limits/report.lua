@@ -36,6 +36,7 @@ function Bucket:add(grants)
     end
   end
   redis.call('PEXPIRE', self.log, self.ttl)
+  self:read_log() -- what was just told counts in what is learnt
 end
 
 -- Where our own log was full, requests met on the way: they are held longer. Where it was not,

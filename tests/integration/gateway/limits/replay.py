@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from redis import Redis
 
-from tests.support.limits_sequences import EPOCH, Action, Command, Player, Setting
+from tests.integration.gateway.limits.properties import broken
+from tests.support.limits_player import EPOCH, Action, Command, Player, Setting
 
 SEQUENCES = int(os.environ.get("LARK_SEQUENCES", "500"))
 SCRIPTS = {
@@ -33,34 +34,34 @@ class Replay:
         self.client = client
         self.shas: dict[str, str] = {}
         for script, parts in SCRIPTS.items():
-            text = "".join(texts[part] for part in parts)
+            text = "\n".join(texts[part] for part in parts)
             assert text.count(_CLOCK) == 1
             self.shas[script] = str(client.script_load(text.replace(_CLOCK, _SET_CLOCK)))
 
-    def play(self, setting: Setting, actions: list[Action]) -> tuple[list[Command], list[Any]]:
-        """Every command, and what was replied to it."""
-        commands = Player(setting).play(actions)
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        """What is replied to each command, in a store that remembers nothing."""
+        self.client.flushdb()
+        self.client.set("fence", EPOCH)
+        return self.go_on(commands)
+
+    def go_on(self, commands: Sequence[Command]) -> list[Any]:
+        """What is replied to each command, in the store as it is."""
         pipeline = self.client.pipeline(transaction=False)
-        pipeline.flushdb()
-        pipeline.set("fence", EPOCH)
         for command in commands:
             self._add(pipeline, command)
-        replies = pipeline.execute(raise_on_error=False)
-        return commands, replies[3::2]
+        return list(pipeline.execute(raise_on_error=False)[1::2])
 
-    def first_wrong(self, setting: Setting, actions: list[Action]) -> tuple[Command, Any] | None:
-        """The first command whose reply is not the model's, and that reply."""
-        for command, reply in zip(*self.play(setting, actions), strict=True):
-            if command.reply is not None and reply != command.reply:
-                return command, reply
-        return None
+    def broken(self, setting: Setting, actions: list[Action]) -> list[str]:
+        """What does not hold."""
+        commands = Player(setting).play(actions)
+        return broken(setting, commands, self.run(commands))
 
     def shortest(self, setting: Setting, actions: list[Action]) -> list[Action]:
         """What is left of a failing sequence when no single action can be left out."""
         position = 0
         while position < len(actions):
             fewer = actions[:position] + actions[position + 1 :]
-            if self.first_wrong(setting, fewer) is not None:
+            if self.broken(setting, fewer):
                 actions, position = fewer, 0
             else:
                 position += 1
