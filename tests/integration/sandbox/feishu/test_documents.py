@@ -75,6 +75,11 @@ async def test_an_app_makes_five_writes_a_second_to_drive(feishu: Feishu) -> Non
     assert (await copy(feishu)).code == 0
 
 
+async def test_drives_limit_speaks_before_that_of_a_single_api(feishu: Feishu) -> None:
+    calls = [await feishu.call("POST", f"{DRIVE}/create_folder", json={}) for _ in range(6)]
+    assert [got.code for got in calls] == [0] * 5 + [1061045]
+
+
 async def test_comments_are_no_writes_to_drive(feishu: Feishu) -> None:
     got = [await feishu.call("POST", f"{DRIVE}/f1/comments", json={}) for _ in range(6)]
     assert [each.code for each in got] == [0] * 6

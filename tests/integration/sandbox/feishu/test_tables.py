@@ -110,6 +110,15 @@ async def test_conflicts_can_be_switched_off(feishu: Feishu, change: dict[str, A
     await first
 
 
+async def test_switching_one_kind_leaves_the_other(feishu: Feishu) -> None:
+    await feishu.control("POST", "limits", {"serial": {"table": False}})
+    shown = (await feishu.control("GET", "state"))["limits"]["serial"]
+    assert shown == {"drive": True, "table": False}
+    await feishu.control("POST", "limits", {"serial": {"table": True}})
+    shown = (await feishu.control("GET", "state"))["limits"]["serial"]
+    assert shown == {"drive": True, "table": True}
+
+
 async def test_conflicts_are_told(feishu: Feishu) -> None:
     first = await begin(feishu)
     await create(feishu)
