@@ -90,12 +90,33 @@ async def test_bulk_calls_are_behind_interactive_ones() -> None:
 async def test_who_waits_for_another_bucket_much_longer_is_not_ahead() -> None:
     hand = Hand()
     hand.limiter.closed["chat1"] = time.monotonic() + 40.0
-    await hand.add("a", TWO, CHAT(1), left=50.0)
-    await hand.add("b", TWO, CHAT(1), left=50.0)
+    for name in ("a", "b"):
+        await hand.add(name, TWO, CHAT(1), lane="interactive")
     hand.limiter.closed["two"] = time.monotonic() + 20.0
-    await hand.add("c", TWO, left=200.0)
+    await hand.add("c", TWO)
     await hand.add("d", TWO, left=21.0)
     assert isinstance((await hand.outcome())["d"], Closing)
+
+
+async def test_those_ahead_in_its_group_count_at_the_pace_of_the_group() -> None:
+    hand = Hand()
+    hand.limiter.closed["chat1"] = time.monotonic() + 20.0
+    for n in range(5):
+        await hand.add(f"ahead{n}", MANY, CHAT(1), lane="interactive")
+    await hand.add("late", MANY, CHAT(1), left=20.8)
+    await hand.add("good", MANY, CHAT(1), left=21.5)
+    ends = await hand.outcome()
+    assert isinstance(ends["late"], Refused)
+    assert isinstance(ends["good"], Closing)
+
+
+async def test_a_permit_that_is_promised_is_waited_for_and_takes_no_place() -> None:
+    hand = Hand(full(0.02), Grant(2, 0.2, 20.0, "window", 0))
+    for name, left in (("a", 11.0), ("b", 11.0), ("c", 25.0)):
+        await hand.add(name, TWO, left=left)
+    await asyncio.wait([hand.tasks["a"], hand.tasks["b"]], timeout=2)
+    ends = await hand.outcome()
+    assert [type(ends[name]) for name in ("a", "b", "c")] == [Turn, Turn, Closing]
 
 
 async def test_a_wait_for_the_slowest_of_its_buckets_counts() -> None:
@@ -150,6 +171,25 @@ async def test_moved_calls_are_never_moved_again_and_count_for_nothing() -> None
     for n in range(3):
         await hand.add(f"fresh{n}", MANY)
     assert await hand.left() == ["fresh2"]
+
+
+async def test_of_a_burst_no_call_is_moved_that_was_moved_before() -> None:
+    hand = Hand(full(10.0), cap=2)
+    hand.limiter.open.clear()
+    for n in range(3):
+        await hand.add(f"fresh{n}", MANY)
+    await hand.add("moved", MANY, moved=True)
+    hand.limiter.open.set()
+    await settled()
+    assert await hand.left() == ["fresh2"]
+
+
+async def test_calls_of_many_full_chats_are_no_excess_of_their_api() -> None:
+    hand = Hand(cap=2)
+    for n in range(4):
+        hand.limiter.closed[f"chat{n}"] = time.monotonic() + 10.0
+        await hand.add(f"c{n}", MANY, CHAT(n))
+    assert await hand.left() == []
 
 
 async def test_a_chat_has_a_cap_and_a_queue_of_its_own() -> None:
