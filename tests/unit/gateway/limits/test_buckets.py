@@ -33,9 +33,9 @@ def test_different_calls_never_share_a_key(
 
 
 def test_a_short_window_takes_the_wide_margin_where_a_longer_one_is_tighter() -> None:
-    assert bucket_of("a", None, "r", (MINUTE, SECOND)).spans == (60.35, 1.35)
-    assert bucket_of("a", None, "r", (SECOND,)).spans == (1.1,)
-    assert bucket_of("a", None, "r", (Window(6000, 60), SECOND)).spans == (60.35, 1.1)
+    assert bucket_of("a", None, "r", (MINUTE, SECOND)).spans() == (60.35, 1.35)
+    assert bucket_of("a", None, "r", (SECOND,)).spans() == (1.1,)
+    assert bucket_of("a", None, "r", (Window(6000, 60), SECOND)).spans() == (60.35, 1.1)
 
 
 def test_a_permit_is_held_longer_than_the_window_and_little_longer_in_a_short_one() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.limits.buckets import Bucket, span
-from gateway.limits.grant import Grant
+from gateway.limits.grant import Ask, Grant
 from gateway.limits.ledger import Ledger
 from gateway.limits.local import LocalShare, Place, share_of
 from schemas.apis import Window
@@ -37,7 +37,8 @@ class Fleet:
     def take(self, rank: int, want: int) -> Grant:
         share, ledger, place = self.members[rank]
         now = self.loop.now
-        taking = share.take(self.bucket, want, ledger, place, (now, now + 12345.0))
+        ask = Ask((self.bucket,), want)
+        taking = share.take(ask, [ledger], place, (now, now + 12345.0))
         grant = self.loop.run_until_complete(taking)
         if grant.granted:
             ledger.add(now, grant.granted, None)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from random import Random
 
 import pytest
 
 from gateway.limits.buckets import Bucket, span
-from gateway.limits.grant import Grant
+from gateway.limits.grant import Ask, Grant
 from gateway.limits.ledger import Ledger
 from gateway.limits.local import LocalShare, Place, share_of
 from schemas.apis import Window
@@ -36,6 +35,8 @@ CHOICES = (
     (Window(3, 60), Window(1, 1)),
 )
 
+Sent = list[tuple[float, int]]
+
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Its clock stands until told to move."""
@@ -46,24 +47,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.now
 
 
-@dataclass
 class Process:
-    """One process's share, and all it was ever granted."""
+    """One process's share of some buckets, and all it was ever granted."""
 
-    place: Place
-    ledger: Ledger
-    share: LocalShare = field(default_factory=LocalShare)
-    sent: list[tuple[float, int]] = field(default_factory=list)
+    def __init__(self, place: Place, buckets: tuple[Bucket, ...]) -> None:
+        self.place = place
+        self.share = LocalShare()
+        self.ledgers = [Ledger(bucket) for bucket in buckets]
+        self.sent: list[Sent] = [[] for _ in buckets]
 
-    def take(self, loop: VirtualLoop, want: int) -> Grant:
+    def take(self, loop: VirtualLoop, want: int, which: tuple[int, ...], holder: str = "") -> Grant:
         loop.now += TICK
         times = (loop.now, loop.now + CLOCKS_APART)
-        bucket = self.ledger.bucket
-        taking = self.share.take(bucket, want, self.ledger, self.place, times)
-        grant = loop.run_until_complete(taking)
-        if grant.granted:
-            self.ledger.add(loop.now, grant.granted, None)
-            self.sent.append((loop.now, grant.granted))
+        ledgers = [self.ledgers[index] for index in which]
+        ask = Ask(tuple(ledger.bucket for ledger in ledgers), want, holder=holder)
+        grant = loop.run_until_complete(self.share.take(ask, ledgers, self.place, times))
+        for index in which if grant.granted else ():
+            self.ledgers[index].add(loop.now, grant.granted, None)
+            self.ledgers[index].holders |= {holder} - {""}
+            self.sent[index].append((loop.now, grant.granted))
         return grant
 
 
@@ -74,20 +76,20 @@ def loop() -> Iterator[VirtualLoop]:
     loop.close()
 
 
-def most_within(sent: list[tuple[float, int]], seconds: float) -> int:
+def most_within(sent: Sent, seconds: float) -> int:
     """The most in any so many seconds: every window that ends with a grant is counted."""
     return max(
         (sum(n for at, n in sent if end - seconds < at <= end) for end, _ in sent), default=0
     )
 
 
-def fleet_of(random: Random) -> list[Process]:
-    bucket = Bucket("b", random.choice(CHOICES))
+def fleet_of(random: Random, buckets: int = 1) -> list[Process]:
+    shared = tuple(Bucket(f"b{index}", random.choice(CHOICES)) for index in range(buckets))
     live = random.randint(1, 9)
-    return [Process(Place(live, rank), Ledger(bucket)) for rank in range(live)]
+    return [Process(Place(live, rank), shared) for rank in range(live)]
 
 
-def pause_before_next(random: Random, windows: tuple[Window, ...], wait: float) -> float:
+def jump_of(random: Random, windows: tuple[Window, ...], wait: float) -> float:
     """At once, when the last answer said, at the edge of a window, or at any time between."""
     seconds = random.choice([span(window) for window in windows])
     choices = [0.0, 0.0, wait, wait + 1e-9, random.random() * seconds, seconds, seconds / 30]
@@ -97,22 +99,24 @@ def pause_before_next(random: Random, windows: tuple[Window, ...], wait: float) 
 def test_no_share_and_no_fleet_exceeds_a_window_at_any_interleaving(loop: VirtualLoop) -> None:
     for number in range(SEQUENCES):
         random = Random(number)
-        fleet = fleet_of(random)
-        windows = fleet[0].ledger.bucket.windows
+        fleet = fleet_of(random, buckets=2)
         wait = 0.0
         for _ in range(random.randint(5, 60)):
-            loop.now += pause_before_next(random, windows, wait)
+            which = random.choice([(0,), (1,), (0, 1), (1, 0)])
+            loop.now += jump_of(random, fleet[0].ledgers[which[0]].bucket.windows, wait)
             want = random.choice([1, 1, 2, 16, 5000])
-            grant = random.choice(fleet).take(loop, want)
+            grant = random.choice(fleet).take(loop, want, which)
             assert 0 <= grant.granted <= want
             assert (grant.wait > 0) == (grant.granted < want)
+            assert (grant.bucket in range(len(which))) == (grant.granted < want)
             wait = grant.wait
-        everything = [sent for process in fleet for sent in process.sent]
-        for window in windows:
-            assert most_within(everything, span(window)) <= window.limit, number
-            share = int(0.8 * window.limit / len(fleet)) or 1
-            for process in fleet:
-                assert most_within(process.sent, span(window)) <= share, number
+        for index, ledger in enumerate(fleet[0].ledgers):
+            everything = [one for process in fleet for one in process.sent[index]]
+            for window in ledger.bucket.windows:
+                assert most_within(everything, span(window)) <= window.limit, number
+                share = int(0.8 * window.limit / len(fleet)) or 1
+                for process in fleet:
+                    assert most_within(process.sent[index], span(window)) <= share, number
 
 
 def test_whoever_asks_again_when_told_gets_a_permit(loop: VirtualLoop) -> None:
@@ -121,30 +125,68 @@ def test_whoever_asks_again_when_told_gets_a_permit(loop: VirtualLoop) -> None:
         fleet = fleet_of(random)
         for _ in range(6):
             process = random.choice(fleet)
-            # Several windows open one after the other, and a pace is told from below.
+            grant = process.take(loop, random.choice([1, 3, 16]), (0,))
+            # Two windows may open one after the other, and in turns that seldom meet.
             for _ in range(40):
-                if (grant := process.take(loop, random.choice([1, 3, 16]))).granted:
+                if grant.granted:
                     break
                 loop.now += grant.wait
+                grant = process.take(loop, random.choice([1, 3, 16]), (0,))
             assert grant.granted, number
+
+
+def test_what_one_bucket_refuses_costs_the_other_nothing(loop: VirtualLoop) -> None:
+    for number in range(SEQUENCES // 5):
+        random = Random(number)
+        windows = random.choice(CHOICES[3:5])
+        pairs = []
+        for refused in (False, True):
+            buckets = (Bucket("free", windows), Bucket("full", (Window(1, 86_400),)))
+            process = Process(Place(1, 0), buckets)
+            process.ledgers[1].add(loop.now, 1, 7)
+            process.take(loop, 1, (0,))
+            for _ in range(20 if refused else 0):
+                assert process.take(loop, 16, random.choice([(0, 1), (1, 0)])).granted == 0
+            loop.now += 1.1 * process.ledgers[0].bucket.longest
+            pairs.append(process.take(loop, 5000, (0,)).granted)
+        assert pairs[0] == pairs[1] > 0, number
+
+
+def test_the_places_of_a_fleet_are_all_with_one_process(loop: VirtualLoop) -> None:
+    for number in range(SEQUENCES):
+        random = Random(number)
+        live = random.randint(1, 9)
+        bucket = Bucket(f"b{number}", (), at_once=random.randint(1, 3))
+        fleet = [Process(Place(live, rank), (bucket,)) for rank in range(live)]
+        for _ in range(40):
+            process = random.choice(fleet)
+            holder = f"{process.place.rank}-{random.randint(0, 3)}"
+            if random.random() < 0.3:
+                process.ledgers[0].holders.discard(holder)
+            else:
+                held = holder in process.ledgers[0].holders
+                assert process.take(loop, 1, (0,), holder).granted or not held
+            assert sum(len(one.ledgers[0].holders) for one in fleet) <= bucket.at_once, number
+        for process in fleet:
+            process.ledgers[0].holders.clear()
+        assert sum(process.take(loop, 1, (0,), "last").granted for process in fleet) == 1
 
 
 def test_after_all_windows_the_whole_share_is_there_again(loop: VirtualLoop) -> None:
     for number in range(SEQUENCES // 5):
         random = Random(number)
         [process, *_] = fleet_of(random)
-        windows = process.ledger.bucket.windows
+        [ledger] = process.ledgers
+        windows, longest = ledger.bucket.windows, ledger.bucket.longest
         for _ in range(10):
-            loop.now += pause_before_next(random, windows, 0.0)
-            process.take(loop, 16)
-        loop.now += 1.05 * process.ledger.bucket.longest
-        assert process.ledger.is_idle(loop.now), number
+            loop.now += jump_of(random, windows, 0.0)
+            process.take(loop, 16, (0,))
+        loop.now += 1.05 * longest
+        assert ledger.is_idle(loop.now), number
         share = min(share_of(window, process.place).permits for window in windows)
-        total = 0
-        begun = loop.now
-        longest = process.ledger.bucket.longest
+        begun, total = loop.now, 0
         while total < share and loop.now < begun + longest * process.place.live * 2:
-            grant = process.take(loop, 5000)
+            grant = process.take(loop, 5000, (0,))
             total += grant.granted
             loop.now += grant.wait
         assert total >= share, number
@@ -155,7 +197,7 @@ def test_the_ledger_counts_no_less_than_there_is_and_hardly_more() -> None:
         random = Random(number)
         bucket = Bucket("b", random.choice(CHOICES))
         ledger, true = Ledger(bucket), list[tuple[float, int]]()
-        grain = min(bucket.spans) / 50
+        grain = min(bucket.spans()) / 50
         now = 1000.0
         for _ in range(random.randint(5, 60)):
             now += random.choice([0, 1e-6, grain / 3, grain, random.random() * bucket.longest])
@@ -163,7 +205,7 @@ def test_the_ledger_counts_no_less_than_there_is_and_hardly_more() -> None:
                 permits = random.randint(1, 9)
                 ledger.add(now, permits, random.choice([None, 7, 7, 8]))
                 true.append((now, permits))
-            seconds = random.choice(bucket.spans)
+            seconds = random.choice(bucket.spans())
             used = ledger.used(now, seconds)
             least = sum(n for at, n in true if at > now - seconds)
             most = sum(n for at, n in true if at > now - seconds - grain * 1.001)
