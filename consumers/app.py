@@ -17,6 +17,7 @@ from gateway.executor import Executor
 from gateway.feishu import Feishu, open_session
 from gateway.limits.limiter import Limiter
 from gateway.metrics import Metrics
+from gateway.overflow_queues import OverflowRegistry
 from gateway.quota import Quotas
 from gateway.retry import RetryPolicy
 from gateway.settings import Settings
@@ -26,10 +27,14 @@ from gateway.tokens.pool import TokenPool
 from gateway.tokens.stores import PostgresTokens, RedisTokens
 from schemas.apis import ApiTable
 
+from .backlog import Backlog
 from .calls import CallHandler
 from .dead_letters import DeadLetterHandler
 from .endings import Endings
 from .intake import Intake
+from .overflow import Mover
+from .overflow_channel import OverflowChannel
+from .overflow_queues import MOST_TAKEN, OverflowQueues
 from .patience import Patience
 from .pipeline import Pipeline
 from .process import Process
@@ -117,10 +122,12 @@ async def open_process(
             api_timeout=settings.api_timeout,
         )
         most_held = max(1, min(MOST_HELD, settings.prefetch // 4))
-        scheduler = Scheduler(limiter, cap=most_held)
+        backlog = Backlog()
+        scheduler = Scheduler(limiter, cap=most_held, backlog=backlog)
         url = settings.rabbitmq_url.get_secret_value()
         publisher = Publisher(url, metrics)
         endings = Endings(publisher, Patience(most_held), metrics)
+        registry, channel = OverflowRegistry(database), OverflowChannel()
         pipeline = Pipeline(
             apps=parts.apps,
             dimensions=Dimensions(parts.catalogue),
@@ -129,6 +136,7 @@ async def open_process(
             endings=endings,
             policy=policy,
             metrics=metrics,
+            overflow=Mover(publisher, registry, channel, backlog, metrics),
         )
         aliases = [app.alias for app in parts.apps]
         topology = Topology.of(aliases)
@@ -156,6 +164,16 @@ async def open_process(
                 dead.handle,
                 metrics,
                 prefetch=DEAD_LETTER_PREFETCH,
+            ),
+            overflow=OverflowQueues(
+                url,
+                registry,
+                channel,
+                calls.handle,
+                backlog,
+                metrics,
+                aliases=aliases,
+                prefetch=min(MOST_TAKEN, most_held),
             ),
             scheduler=scheduler,
             database=database,

@@ -92,7 +92,7 @@ def moved_copy(
 ) -> dict[str, Any]:
     """Properties of a copy that goes into an overflow queue, where the broker counts its time."""
     copy = delayed_copy(delivery, envelope, attempts=attempts, tries=tries, not_before=0.0)
-    copy["headers"] |= {names.HEADER_OVERFLOW: queue, names.HEADER_MOVED_AT: int(now * 1000)}
+    copy["headers"] |= {names.HEADER_OVERFLOW: queue, names.HEADER_MOVED_AT: math.ceil(now * 1000)}
     left = math.ceil((envelope.deadline - now) * 1000)
     return copy | {"expiration": str(max(1, left))}
 

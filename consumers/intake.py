@@ -115,7 +115,7 @@ class Intake:
         return take
 
     async def _settle(self, message: DeliveredMessage, queue: str, acks: Acks) -> None:
-        done = await self._handler(_delivery(message, queue))
+        done = await self._handler(delivery_of(message, queue))
         (acks.ack if done else acks.give_back)(message.delivery_tag or 0)
 
     async def stop(self) -> None:
@@ -145,7 +145,8 @@ class Intake:
         return left_over
 
 
-def _delivery(message: DeliveredMessage, queue: str) -> Delivery:
+def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
+    """What RabbitMQ handed over out of this queue, received now."""
     return Delivery(
         body=message.body,
         properties=message.header.properties,

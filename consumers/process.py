@@ -14,6 +14,7 @@ from gateway.metrics import Metrics
 
 from .health import Checks
 from .intake import Intake
+from .overflow_queues import OverflowQueues
 from .publisher import Publisher
 from .scheduler import Scheduler
 
@@ -30,6 +31,7 @@ class Process:
     publisher: Publisher
     calls: Intake
     dead: Intake
+    overflow: OverflowQueues
     scheduler: Scheduler
     database: Database
     metrics: Metrics
@@ -42,6 +44,7 @@ class Process:
             "rabbitmq-consume": lambda: self.calls.ready,
             "rabbitmq-publish": lambda: self.publisher.ready,
             "rabbitmq-dead-letters": lambda: self.dead.ready,
+            "rabbitmq-overflow": lambda: self.overflow.ready,
         }
 
     async def run(self, stop: asyncio.Event, at_once: asyncio.Event) -> None:
@@ -55,6 +58,7 @@ class Process:
                 group.create_task(self.publisher.run()),
                 group.create_task(self.calls.run()),
                 group.create_task(self.dead.run()),
+                group.create_task(self.overflow.run()),
                 group.create_task(self._keep_database()),
             ]
             await stop.wait()
@@ -79,19 +83,23 @@ class Process:
                 log.warning("Postgres is away", migrated=migrated, reason=error.message)
             await asyncio.sleep(DATABASE_PAUSE)
 
+    @property
+    def _held(self) -> int:
+        return self.calls.held + self.overflow.held
+
     async def _drain(self, at_once: asyncio.Event) -> None:
         """Stop intake, give back what was not started, finish what was."""
         began = time.monotonic()
-        log.info("draining", held=self.calls.held, seconds=self.drain_timeout)
+        log.info("draining", held=self._held, seconds=self.drain_timeout)
         finishing = asyncio.create_task(self._finish(began + self.drain_timeout))
         impatient = asyncio.create_task(at_once.wait())
         await asyncio.wait({finishing, impatient}, return_when=asyncio.FIRST_COMPLETED)
         for task in (finishing, impatient):
             task.cancel()
-        log.info("drained", held=self.calls.held, seconds=round(time.monotonic() - began, 3))
+        log.info("drained", held=self._held, seconds=round(time.monotonic() - began, 3))
 
     async def _finish(self, until: float) -> None:
-        await asyncio.gather(self.calls.stop(), self.dead.stop())
+        await asyncio.gather(self.calls.stop(), self.overflow.stop(), self.dead.stop())
         self.scheduler.close()
-        for intake in (self.calls, self.dead):
+        for intake in (self.calls, self.overflow, self.dead):
             await intake.finish(max(0.0, until - time.monotonic()))

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import struct
 import uuid
+import zlib
 from enum import StrEnum
 from typing import Any
 
@@ -106,9 +107,19 @@ class Publisher:
             pause = min(LONGEST_PAUSE, pause * 2)
 
     async def publish(
-        self, exchange: str, routing_key: str, body: bytes, *, mandatory: bool, **properties: Any
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        mandatory: bool,
+        line: str | None = None,
+        **properties: Any,
     ) -> Published:
-        """Publish once; a message id is made up unless one is given."""
+        """Publish once; a message id is made up unless one is given.
+
+        What is published in the same *line* arrives in order, unless it has to be published again.
+        """
         properties.setdefault("message_id", next(self._ids))
         message = spec.Basic.Properties(delivery_mode=2, **properties)
         channel: Channel | None = None
@@ -116,7 +127,8 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._connected.wait()
-                channel = self._channels[next(self._turn) % len(self._channels)]
+                turn = next(self._turn) if line is None else zlib.crc32(line.encode())
+                channel = self._channels[turn % len(self._channels)]
                 outcome = Published.UNKNOWN
                 # Not waiting for the socket to drain lets many publishes share one write.
                 await channel.basic_publish(

@@ -82,7 +82,7 @@ class StatementRefused(Refused):
 
 
 class Database:
-    """Runs single statements; works again by itself when Postgres comes back.
+    """Runs statements, mostly single ones; works again by itself when Postgres comes back.
 
     Every method raises DatabaseUnavailable or StatementRefused. A statement is sent again after a
     deadlock, a serialization failure or a lost connection, so it must be harmless twice.
@@ -109,6 +109,15 @@ class Database:
         status = await self._run(lambda connection: connection.execute(sql, *arguments))
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
+
+    async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run *work* in a transaction; it too may be run again, from its beginning."""
+
+        async def whole(connection: Connection) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self._run(whole)
 
     async def ping(self) -> None:
         """Ask for nothing, to see whether Postgres answers."""

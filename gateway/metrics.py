@@ -29,6 +29,21 @@ class Metrics:
         self.calls_parked = self._counter(
             "calls_parked", "Calls sent to a retry rung, by why: limit, retry or drain.", "why"
         )
+        self.calls_moved = self._counter(
+            "calls_moved", "Calls moved into an overflow queue, once each.", "bucket", "lane"
+        )
+        self.overflow_depth = self._gauge(
+            "overflow_depth",
+            "Calls in overflow queues, as every process sees it.",
+            "bucket",
+            "lane",
+        )
+        self.overflow_oldest = self._gauge(
+            "overflow_oldest_seconds",
+            "Age of what this process last took from an overflow queue that is not empty.",
+            "bucket",
+            "lane",
+        )
         self.replies = self._counter(
             "replies",
             "Replies, by what became of them: sent, unroutable, refused or lost.",

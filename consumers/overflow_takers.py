@@ -1,0 +1,139 @@
+"""The overflow queues that this process takes calls from, and what it has in hand of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from gateway.overflow_queues import OverflowQueue
+
+from .codec import Delivery
+from .overflow_taker import Taker
+
+OPEN_SECONDS = 5.0
+
+Handler = Callable[[OverflowQueue, Delivery], Awaitable[bool]]
+
+log = structlog.get_logger()
+
+
+class OverflowTakers:
+    """Opens and closes takers on one connection."""
+
+    def __init__(self, handler: Handler, *, prefetch: int) -> None:
+        self._handler = handler
+        self._prefetch = prefetch
+        self._connection: AbstractConnection | None = None
+        self._takers: dict[str, Taker] = {}
+        self._left: set[asyncio.Task[None]] = set()
+        """What is in hand of queues that are no longer taken from."""
+        self._noted: dict[str, tuple[float, int]] = {}
+        self._draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether queues can be taken from."""
+        return self._connection is not None and not self._draining
+
+    def in_hand(self) -> set[asyncio.Task[None]]:
+        """One task for each delivery."""
+        return self._left.union(*(taker.running for taker in self._takers.values()))
+
+    def attach(self, connection: AbstractConnection) -> None:
+        """Use this connection from now on."""
+        self._connection = connection
+
+    def detach(self) -> None:
+        """The connection is gone, and with it everything that was taken; it is carried on."""
+        self._connection = None
+        for name in list(self._takers):
+            self._drop(name).lost()
+
+    async def keep(self, wanted: Mapping[str, OverflowQueue]) -> None:
+        """Take from these queues and from no other that nothing is in hand of."""
+        for name, taker in list(self._takers.items()):
+            if taker.is_lost:
+                self._drop(name).lost()
+                continue
+            if self._draining or taker.running:
+                continue
+            if name not in wanted or not taker.is_open:
+                await self._drop(name).close()
+        for name, queue in wanted.items():
+            if self._connection is None or self._draining:
+                return
+            if name not in self._takers:
+                await self._open(self._connection, queue)
+
+    async def leave(self, name: str) -> bool:
+        """Take no more from this queue; False where something of it is in hand."""
+        taker = self._takers.get(name)
+        if taker is not None:
+            if taker.running:
+                return False
+            await self._drop(name).close()
+        return True
+
+    def used(self, *, at_least_every: float) -> list[str]:
+        """The queues that calls were taken from since they were named last, so many seconds ago."""
+        now = time.monotonic()
+        noted = {name: at for name, at in self._noted.items() if name in self._takers}
+        due = []
+        for name, taker in self._takers.items():
+            at, taken = noted.get(name, (float("-inf"), 0))
+            if (taker.running or taker.taken != taken) and now - at >= at_least_every:
+                due.append(name)
+                noted[name] = now, taker.taken
+        self._noted = noted
+        return due
+
+    async def stop(self) -> None:
+        """Take nothing more."""
+        self._draining = True
+        await asyncio.gather(*(taker.cancel() for taker in self._takers.values()))
+
+    async def finish(self, timeout: float) -> int:
+        """Wait until all in hand has ended, at most *timeout* seconds; return what is left.
+
+        What is left stays unacked: the broker redelivers it when the connection closes.
+        """
+        end = time.monotonic() + timeout
+        while (running := self.in_hand()) and (left := end - time.monotonic()) > 0:
+            await asyncio.wait(running, timeout=left)
+        left_over = self.in_hand()
+        for task in left_over:
+            task.cancel()
+        await asyncio.gather(*(taker.flush() for taker in self._takers.values()))
+        return len(left_over)
+
+    def _drop(self, name: str) -> Taker:
+        taker = self._takers.pop(name)
+        for task in taker.running:
+            self._left.add(task)
+            task.add_done_callback(self._left.discard)
+        return taker
+
+    async def _open(self, connection: AbstractConnection, queue: OverflowQueue) -> None:
+        handler = partial(self._handler, queue)
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                taker = await Taker.open(connection, queue.name, handler, prefetch=self._prefetch)
+        except ChannelNotFoundEntity:
+            # Registered and not declared yet, or gone and its row not yet.
+            return
+        except Exception as error:  # noqa: BLE001  aiormq raises bare Exceptions too
+            log.warning("overflow queue not consumed", queue=queue.name, error=str(error))
+            return
+        self._takers[queue.name] = taker
+        if connection is not self._connection:
+            self._drop(queue.name).lost()
+        elif self._draining:
+            await taker.cancel()
+        else:
+            log.info("consuming", queues=[queue.name], bucket=queue.bucket)
