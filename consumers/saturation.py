@@ -25,13 +25,17 @@ class Saturation:
     def note(self, bucket: Bucket, lane: Lane, reason: Reason, until: float, now: float) -> None:
         """The limiter has nothing of this bucket before *until*.
 
-        A full window speaks for the lane that asked: bulk calls see smaller windows.
+        A window that is full for bulk calls may have room for interactive ones.
         """
         if reason == "busy":
             self._busy[bucket.key] = until
+        elif reason != "window":
+            self._full.update({(bucket.key, each): until for each in LANES})
         else:
-            for each in (lane,) if reason == "window" else LANES:
-                self._full[bucket.key, each] = until
+            self._full[bucket.key, lane] = until
+            if lane == "interactive":
+                bulk_until = self._full.get((bucket.key, "bulk"), 0.0)
+                self._full[bucket.key, "bulk"] = max(bulk_until, until)
         if len(self._full) + len(self._busy) > MOST_KNOWN:
             self._full = {key: end for key, end in self._full.items() if end > now}
             self._busy = {key: end for key, end in self._busy.items() if end > now}
@@ -42,7 +46,8 @@ class Saturation:
 
     def until(self, bucket: Bucket, lane: Lane) -> float:
         """When asking for this bucket makes sense again; in the past where it does now."""
-        return max(self._closed(bucket, lane), self._busy.get(bucket.key, 0.0))
+        closed = self._full.get((bucket.key, lane), 0.0)
+        return max(closed, self._busy.get(bucket.key, 0.0)) if self._busy else closed
 
     def ready_at(self, buckets: Iterable[Bucket], lane: Lane) -> float:
         """When asking for all of them makes sense again."""
@@ -58,8 +63,4 @@ class Saturation:
         A place that is taken may be free at any time, so a busy bucket counts for nothing here.
         """
         turn = max((place // window.limit * window.seconds for window in bucket.windows), default=0)
-        return max(0.0, self._closed(bucket, lane) - now) + turn
-
-    def _closed(self, bucket: Bucket, lane: Lane) -> float:
-        # What is closed to interactive calls is closed to bulk calls as well.
-        return max(self._full.get((bucket.key, each), 0.0) for each in {lane, LANES[0]})
+        return max(0.0, self._full.get((bucket.key, lane), 0.0) - now) + turn

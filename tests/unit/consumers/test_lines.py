@@ -64,6 +64,13 @@ async def test_neighbours_of_one_group_and_lane_are_one_ask() -> None:
     ]
 
 
+async def test_lanes_of_one_group_are_asked_for_apart() -> None:
+    calls = line()
+    for lane in ("bulk", "interactive", "bulk"):
+        wait(calls, lane=lane)
+    assert asked(calls) == [("many", "interactive", 1), ("many", "bulk", 2)]
+
+
 async def test_asks_follow_the_turns_of_the_producers() -> None:
     calls = line()
     for producer in ("a", "a", "a", "b"):
