@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from redis.asyncio import Redis
+
 from gateway import redis_client
 from gateway.apps import DEFAULT_ALIAS, App, Apps
 from gateway.catalogue import Catalogue
@@ -16,6 +18,10 @@ from gateway.errors import ConfigError
 from gateway.executor import Executor
 from gateway.feishu import Feishu, open_session
 from gateway.limits.limiter import Limiter
+from gateway.limits.protocol import Limits
+from gateway.limits.shadow_limiter import ObservingLimiter
+from gateway.limits.told import Told
+from gateway.limits.view import LimitView
 from gateway.metrics import Metrics
 from gateway.overflow_queues import OverflowRegistry
 from gateway.quota import Quotas
@@ -32,6 +38,7 @@ from .calls import CallHandler
 from .dead_letters import DeadLetterHandler
 from .endings import Endings
 from .intake import Intake
+from .limit_reports import LimitReports
 from .overflow import Mover
 from .overflow_channel import OverflowChannel
 from .overflow_queues import MOST_TAKEN, OverflowQueues
@@ -87,6 +94,12 @@ def _key_ring(settings: Settings) -> KeyRing:
     return KeyRing.from_text(settings.secret_key.get_secret_value())
 
 
+def _limits(settings: Settings, redis: Redis, metrics: Metrics) -> Limits:
+    if settings.limits == "observe":
+        return ObservingLimiter(metrics)
+    return Limiter(redis, metrics, assumed_processes=settings.max_processes)
+
+
 @asynccontextmanager
 async def open_process(
     settings: Settings, parts: Parts, metrics: Metrics
@@ -99,7 +112,7 @@ async def open_process(
         redis = redis_client.connect(settings.redis_url.get_secret_value())
         stack.push_async_callback(redis.aclose)
         session = await stack.enter_async_context(open_session())
-        limiter = Limiter(redis, metrics, assumed_processes=settings.max_processes)
+        limiter = _limits(settings, redis, metrics)
         await limiter.start()
         stack.push_async_callback(limiter.close)
         tokens = TokenPool(
@@ -144,7 +157,7 @@ async def open_process(
         dead = DeadLetterHandler(endings, database, metrics)
         up = metrics.dependency_up.labels
         up("rabbitmq").set_function(lambda: float(publisher.ready))
-        up("redis").set_function(lambda: float(limiter.mode == "redis"))
+        up("redis").set_function(lambda: float(limiter.mode != "local"))
         yield Process(
             publisher=publisher,
             calls=Intake(
@@ -174,6 +187,9 @@ async def open_process(
                 metrics,
                 aliases=aliases,
                 prefetch=min(MOST_TAKEN, most_held),
+            ),
+            limits=LimitReports(
+                limiter, Told(redis), LimitView(redis, timeout=0.5), metrics, scheduler.held
             ),
             scheduler=scheduler,
             database=database,

@@ -14,6 +14,7 @@ from gateway.metrics import Metrics
 
 from .health import Checks
 from .intake import Intake
+from .limit_reports import LimitReports
 from .overflow_queues import OverflowQueues
 from .publisher import Publisher
 from .scheduler import Scheduler
@@ -32,6 +33,7 @@ class Process:
     calls: Intake
     dead: Intake
     overflow: OverflowQueues
+    limits: LimitReports
     scheduler: Scheduler
     database: Database
     metrics: Metrics
@@ -60,6 +62,7 @@ class Process:
                 group.create_task(self.dead.run()),
                 group.create_task(self.overflow.run()),
                 group.create_task(self._keep_database()),
+                group.create_task(self.limits.run()),
             ]
             await stop.wait()
             await self._drain(at_once)

@@ -11,7 +11,7 @@ from .codes import meaning_of
 from .errors import Expired, GatewayError, NotNow, Refused
 from .feishu import Answer, Feishu
 from .jobs import Job
-from .limits.limiter import Limiter
+from .limits.protocol import Limits
 from .metrics import Metrics
 from .quota import Quotas
 from .retry import RetryPolicy
@@ -38,7 +38,7 @@ class Executor:
         self,
         tokens: TokenPool,
         feishu: Feishu,
-        limiter: Limiter,
+        limiter: Limits,
         quotas: Quotas,
         policy: RetryPolicy,
         metrics: Metrics,
