@@ -16,7 +16,7 @@ from .codec import History
 @dataclass(slots=True)
 class _Level:
     queue: OverflowQueue
-    depth: int | None = None
+    depth: int = 0
     oldest: float = 0.0
     """Unix time at which the call that was taken last came to the gateway; 0 where none was."""
 
@@ -29,10 +29,10 @@ class OverflowLevels:
         self._metrics = metrics
         self._levels: dict[str, _Level] = {}
 
-    def depth(self, name: str) -> int | None:
-        """Calls last seen waiting in this queue; None before the first look."""
+    def depth(self, name: str) -> int:
+        """Calls last seen waiting in this queue; 0 before the first look."""
         level = self._levels.get(name)
-        return level.depth if level else None
+        return level.depth if level else 0
 
     def seen(self, queue: OverflowQueue, depth: int) -> None:
         """So many calls wait in the queue."""
@@ -62,7 +62,5 @@ class OverflowLevels:
         ]
         first = min((level.oldest for level in alike if level.oldest), default=0.0)
         age = max(0.0, time.time() - first) if first else 0.0
-        self._metrics.overflow_depth.labels(label, lane).set(
-            sum(level.depth or 0 for level in alike)
-        )
+        self._metrics.overflow_depth.labels(label, lane).set(sum(level.depth for level in alike))
         self._metrics.overflow_oldest.labels(label, lane).set(age)

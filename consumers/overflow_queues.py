@@ -63,6 +63,8 @@ class OverflowQueues:
         self._takers = OverflowTakers(self._handle, prefetch=prefetch)
         self._janitor = OverflowJanitor(registry, channel, self._takers, idle=idle)
         self._rows: dict[str, Registered] = {}
+        self._missing: set[str] = set()
+        """Registered, but not there when they were last looked at."""
 
     @property
     def ready(self) -> bool:
@@ -125,10 +127,13 @@ class OverflowQueues:
         for name in self._rows.keys() - known.keys():
             self._levels.gone(self._rows[name].queue)
         self._rows = known
+        self._missing &= known.keys()
 
     def _is_wanted(self, row: Registered) -> bool:
-        # Not yet looked at, it may hold calls.
-        return row.idle < self._idle / 2 or self._levels.depth(row.queue.name) != 0
+        # RabbitMQ 3.10 closes the connection of who begins to consume a queue that is just being
+        # removed: one that was long not used is looked at first.
+        depth = self._levels.depth(row.queue.name)
+        return depth > 0 or (row.idle < self._idle / 2 and row.queue.name not in self._missing)
 
     async def _watch(self) -> None:
         """See how many calls wait in each queue, one queue after the other."""
@@ -136,11 +141,14 @@ class OverflowQueues:
             names = list(self._rows)
             pause = max(self._look / max(1, len(names)), 1 / MOST_LOOKS)
             for name in names:
-                await asyncio.sleep(pause)
-                if (row := self._rows.get(name)) is None:
-                    continue
                 with suppress(NotConnected):
-                    seen = await self._channel.look(name)
-                    self._levels.seen(row.queue, seen.messages if seen else 0)
-            if not names:
+                    await self._look_at(name)
                 await asyncio.sleep(pause)
+            if not names:
+                await asyncio.sleep(self._look / 10)
+
+    async def _look_at(self, name: str) -> None:
+        seen = await self._channel.look(name)
+        if row := self._rows.get(name):
+            self._levels.seen(row.queue, seen.messages if seen else 0)
+            (self._missing.discard if seen else self._missing.add)(name)

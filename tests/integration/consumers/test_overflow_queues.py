@@ -225,3 +225,13 @@ async def test_no_call_is_lost_between_who_moves_and_who_removes(
         assert sorted(one.bodies + two.bodies) == sorted(sent)
         assert len(sent) > 8 * len(buckets), "hardly a call was moved"
         assert len(made) > 2 * len(buckets), "hardly a queue was removed"
+
+
+async def test_calls_in_a_queue_that_was_not_used_for_long_are_found(
+    start: Start, queues: Queues
+) -> None:
+    async with start(aliases=()) as gone:
+        assert await queues.move(gone, bucket_named("long ago"), b"1")
+        await asyncio.sleep(1)
+        async with start(idle=1) as process:
+            await process.takes(1)
