@@ -1,0 +1,149 @@
+"""What becomes of a call whose turn is not now, and what is said of a try that has ended."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from consumers.codec import Delivery
+from consumers.endings import Endings
+from consumers.pipeline import Pipeline
+from consumers.scheduler import Scheduler
+from consumers.settlement import Finish
+from consumers.turns import Closing, Overflow, Park, Turn
+from consumers.work import Work
+from gateway.apps import Apps
+from gateway.executor import Ended, Executor
+from gateway.limits.buckets import Bucket
+from gateway.metrics import Metrics
+from gateway.retry import RetryPolicy
+from schemas import names
+from schemas.reply import ErrorType
+from tests.support.builders import APP, dimensions, make_answer, make_delivery
+from tests.support.calls import read
+
+FULL = Bucket("full", ())
+TURN = Turn(waited=0.25, holder="h", permit_at=12.5)
+
+
+class Steps:
+    """The parts beside the pipeline: what they are told, and what they answer."""
+
+    def __init__(self, turn: Turn | Exception, *, room: bool = True, defect: bool = False) -> None:
+        self.turn_given, self.room, self.defect = turn, room, defect
+        self.asked: dict[str, Any] = {}
+        self.moved: list[Bucket] = []
+        self.sent_on: list[tuple[str, dict[str, Any]]] = []
+        self.ends: list[Finish] = []
+        self.finished_turns: list[Turn] = []
+        self.permit_at = 0.0
+
+    async def turn(self, job: Any, lane: str, **how: Any) -> Turn:
+        self.asked = {"lane": lane, **how}
+        if isinstance(self.turn_given, Exception):
+            raise self.turn_given
+        return self.turn_given
+
+    def finished(self, job: Any, turn: Turn) -> None:
+        self.finished_turns.append(turn)
+
+    async def execute(self, job: Any) -> Ended:
+        self.permit_at = job.permit_at
+        if self.defect:
+            raise RuntimeError("defect")
+        return Ended(make_answer(document={"code": 0}), None)
+
+    async def move(self, work: Work, bucket: Bucket) -> bool:
+        self.moved.append(bucket)
+        return self.room
+
+    async def send_on(self, exchange: str, key: str, body: bytes, properties: Any) -> None:
+        self.sent_on.append((exchange, properties["headers"]))
+
+    async def of_work(self, work: Work, ending: Finish, answer: Any) -> None:
+        self.ends.append(ending)
+
+
+def pipeline(steps: Steps, *, wired: bool = True) -> Pipeline:
+    return Pipeline(
+        apps=Apps([APP]),
+        dimensions=dimensions(),
+        scheduler=cast(Scheduler, steps),
+        executor=cast(Executor, steps),
+        endings=cast(Endings, steps),
+        policy=RetryPolicy(),
+        metrics=Metrics(),
+        overflow=steps if wired else None,
+    )
+
+
+def call(left: float = 60.0, **changes: Any) -> Delivery:
+    deadline = {names.HEADER_DEADLINE: int((time.time() + left) * 1000)}
+    return make_delivery(
+        orjson.dumps(read()), received=time.time(), headers=deadline, reply_to="amq_r", **changes
+    )
+
+
+async def test_the_scheduler_is_told_who_calls_and_hears_when_the_try_has_ended() -> None:
+    steps = Steps(TURN)
+    delivery = call(user_id="p", routing_key="default.bulk", exchange=names.OVERFLOW_EXCHANGE)
+    delivery.headers[names.HEADER_ORIGIN_USER] = "p"  # type: ignore[index]
+    assert await pipeline(steps).process(delivery, "default")
+    assert steps.asked == {"lane": "bulk", "producer": "p", "moved": True}
+    assert steps.permit_at == TURN.permit_at
+    assert steps.finished_turns == [TURN]
+    assert steps.ends == [Finish(None, reply=True, dead=None)]
+
+
+async def test_the_scheduler_hears_of_a_try_that_broke_down() -> None:
+    steps = Steps(TURN, defect=True)
+    with pytest.raises(RuntimeError, match="defect"):
+        await pipeline(steps).process(call(), "default")
+    assert steps.finished_turns == [TURN]
+
+
+async def test_a_moved_call_is_done_with_here() -> None:
+    steps = Steps(Overflow(FULL, time.time() + 20))
+    assert await pipeline(steps).process(call(), "default")
+    assert steps.moved == [FULL]
+    assert not steps.sent_on
+    assert not steps.ends
+
+
+@pytest.mark.parametrize("wired", [True, False])
+async def test_a_call_that_cannot_be_moved_waits_on_a_rung_that_is_over_before_its_turn(
+    wired: bool,
+) -> None:
+    not_before = time.time() + 20
+    steps = Steps(Overflow(FULL, not_before), room=False)
+    assert await pipeline(steps, wired=wired).process(call(), "default")
+    [(rung, headers)] = steps.sent_on
+    assert rung == names.rung(15)
+    assert headers[names.HEADER_NOT_BEFORE] == int(not_before * 1000)
+    assert len(steps.moved) == wired
+
+
+async def test_a_moved_call_that_must_wait_longer_is_parked_and_not_moved_again() -> None:
+    steps = Steps(Park(time.time() + 1000))
+    assert await pipeline(steps).process(call(left=2000), "default")
+    assert [rung for rung, _ in steps.sent_on] == [names.rung(900)]
+    assert not steps.moved
+
+
+async def test_a_call_that_no_rung_brings_back_in_time_is_told_so() -> None:
+    steps = Steps(Overflow(FULL, time.time() + 0.4), room=False)
+    assert await pipeline(steps).process(call(left=0.8), "default")
+    assert not steps.sent_on
+    [end] = steps.ends
+    assert end.error is not None
+    assert end.error.type is ErrorType.RATE_LIMITED
+    assert end.error.retry_after == pytest.approx(0.4, abs=0.1)
+
+
+async def test_a_call_that_was_not_started_goes_back_on_drain() -> None:
+    steps = Steps(Closing())
+    assert not await pipeline(steps).process(call(message_id="c-1"), "default")
+    assert not steps.finished_turns
