@@ -72,14 +72,18 @@ function Bucket.read(index)
   return self
 end
 
+local function known(value, unset)
+  return tonumber(value or unset) or error('not a number of ours')
+end
+
 function Bucket:read_state()
   local read = redis.call('HMGET', self.state, 'until', 'canary', 'factor', 'extra', 'at', 'seen')
-  self.paused, self.canary = tonumber(read[1] or 0), tonumber(read[2] or 0)
-  self.learnt, self.seen = tonumber(read[5] or 0), tonumber(read[6] or 0)
+  self.paused, self.canary = known(read[1], 0), known(read[2], 0)
+  self.learnt, self.seen = known(read[5], 0), known(read[6], 0)
   local since = math.max(0, now - self.learnt)
   local clean = self.longest > 0 and math.floor(since / self.longest) or 0
-  self.factor = math.min(1, tonumber(read[3] or 1) + RECOVERY * clean)
-  self.extra = math.floor(tonumber(read[4] or 0) * 0.5 ^ (since / HALF_LIFE))
+  self.factor = math.min(1, known(read[3], 1) + RECOVERY * clean)
+  self.extra = math.floor(known(read[4], 0) * 0.5 ^ (since / HALF_LIFE))
   for _, window in ipairs(self.windows) do
     window.limit = math.max(1, math.floor(window.limit * self.factor + 1e-9))
     window.span = window.span + self.extra

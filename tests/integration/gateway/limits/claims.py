@@ -8,7 +8,7 @@ import sys
 from gateway.limits.limiter import Limiter
 from gateway.metrics import Metrics
 from gateway.redis_client import connect
-from tests.integration.gateway.limits.support import bucket
+from tests.integration.gateway.limits.support import bucket, take
 
 
 async def main(url: str, claims: int) -> None:
@@ -20,7 +20,7 @@ async def main(url: str, claims: int) -> None:
         await asyncio.to_thread(sys.stdin.readline)
         here = bucket("80/60;50/1")
         for _ in range(2):
-            grants = await asyncio.gather(*(limiter.acquire(here, 1) for _ in range(claims)))
+            grants = await asyncio.gather(*(take(limiter, here, 1) for _ in range(claims)))
             print(sum(grant.granted for grant in grants))
             await asyncio.sleep(1.6)
         await limiter.close()

@@ -7,8 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 from gateway.limits.buckets import Bucket, bucket_of
+from gateway.limits.grant import Ask, Grant
 from gateway.limits.limiter import Limiter
 from schemas.apis import parse_windows
+from schemas.names import Lane
 
 MakeLimiter = Callable[..., Awaitable[Limiter]]
 
@@ -18,8 +20,21 @@ def bucket(limits: str, name: str = "GET /x") -> Bucket:
     return bucket_of("default", None, name, parse_windows(limits))
 
 
+async def take(
+    limiter: Limiter, bucket: Bucket, want: int, lane: Lane = "interactive", holder: str = ""
+) -> Grant:
+    """Ask for permits of one bucket."""
+    [grant] = await limiter.acquire([Ask((bucket,), want, lane, holder)])
+    return grant
+
+
+async def refuse(limiter: Limiter, bucket: Bucket, seconds: float) -> None:
+    """Feishu refused what was sent just now."""
+    await limiter.rejected(bucket, seconds, time.monotonic())
+
+
 class Traffic:
-    """Permits used, and when."""
+    """Permits used, and from when on they held."""
 
     def __init__(self) -> None:
         self.used: list[tuple[float, int]] = []
@@ -34,9 +49,9 @@ class Traffic:
         """Ask for permits whenever asking makes sense, and use each at once."""
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end:
-            grant = await limiter.acquire(bucket, want)
+            grant = await take(limiter, bucket, want)
             if grant.granted:
-                self.used.append((time.monotonic(), grant.granted))
+                self.used.append((time.monotonic() + grant.delay, grant.granted))
             await asyncio.sleep(min(grant.wait, end - now))
 
     def most_within(self, seconds: float) -> int:

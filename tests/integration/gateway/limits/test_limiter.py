@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from gateway.limits.grant import Grant
 from gateway.metrics import Metrics
-from tests.integration.gateway.limits.support import MakeLimiter, Traffic, bucket
+from tests.integration.gateway.limits.support import MakeLimiter, Traffic, bucket, refuse, take
 
 ROOT = Path(__file__).resolve().parents[4]
 PERMITS = "lark_service_limit_permits_total"
@@ -23,21 +24,21 @@ async def test_what_is_asked_for_is_granted_as_far_as_there_is_room(
 ) -> None:
     one, other = await make_limiter(), await make_limiter()
     here = bucket("10/1")
-    assert await one.acquire(here, 3) == (3, 0.0, "")
+    assert await take(one, here, 3) == Grant(3, 0.0, 0.0, "")
     await asyncio.sleep(0.3)
-    grant = await other.acquire(here, 12)
+    grant = await take(other, here, 12)
     assert (grant.granted, grant.reason) == (7, "window")
     assert 0.5 < grant.wait <= 0.8
     await asyncio.sleep(grant.wait)
-    assert (await one.acquire(here, 12)).granted == 3
+    assert (await take(one, here, 12)).granted == 3
 
 
 async def test_every_window_counts(make_limiter: MakeLimiter) -> None:
     limiter = await make_limiter()
     here = bucket("8/5;5/1")
-    assert (await limiter.acquire(here, 9)).granted == 5
+    assert (await take(limiter, here, 9)).granted == 5
     await asyncio.sleep(1.36)
-    grant = await limiter.acquire(here, 9)
+    grant = await take(limiter, here, 9)
     assert grant.granted == 3
     assert 3 < grant.wait < 4
 
@@ -49,7 +50,7 @@ async def test_500_claims_of_four_limiters_get_exactly_the_limit(
     here = bucket("80/60;50/1")
     for expected in (50, 30):
         grants = await asyncio.gather(
-            *(limiters[number % 4].acquire(here, 1) for number in range(500))
+            *(take(limiters[number % 4], here, 1) for number in range(500))
         )
         assert sum(grant.granted for grant in grants) == expected
         await asyncio.sleep(1.4)
@@ -89,17 +90,17 @@ async def test_saturated_limiters_use_all_of_a_limit_and_never_more(
 
 async def test_buckets_do_not_share(make_limiter: MakeLimiter) -> None:
     limiter = await make_limiter()
-    assert (await limiter.acquire(bucket("5/1", "GET /a"), 5)).granted == 5
-    assert (await limiter.acquire(bucket("5/1", "GET /b"), 5)).granted == 5
-    assert (await limiter.acquire(bucket("5/1", "GET /a"), 1)).granted == 0
+    assert (await take(limiter, bucket("5/1", "GET /a"), 5)).granted == 5
+    assert (await take(limiter, bucket("5/1", "GET /b"), 5)).granted == 5
+    assert (await take(limiter, bucket("5/1", "GET /a"), 1)).granted == 0
 
 
 async def test_a_change_of_a_limit_counts_at_once(make_limiter: MakeLimiter) -> None:
     limiter = await make_limiter()
-    assert (await limiter.acquire(bucket("10/1"), 10)).granted == 10
-    assert (await limiter.acquire(bucket("15/1"), 10)).granted == 5
-    assert (await limiter.acquire(bucket("4/1"), 1)).granted == 0
-    assert (await limiter.acquire(bucket("16/2"), 10)).granted == 1
+    assert (await take(limiter, bucket("10/1"), 10)).granted == 10
+    assert (await take(limiter, bucket("15/1"), 10)).granted == 5
+    assert (await take(limiter, bucket("4/1"), 1)).granted == 0
+    assert (await take(limiter, bucket("16/2"), 10)).granted == 1
 
 
 async def test_a_pause_stops_the_bucket_everywhere_and_no_other(
@@ -107,24 +108,24 @@ async def test_a_pause_stops_the_bucket_everywhere_and_no_other(
 ) -> None:
     one, other = await make_limiter(), await make_limiter()
     here = bucket("10/1")
-    await one.pause(here, 0.4)
+    await refuse(one, here, 0.4)
     for limiter in (one, other):
-        grant = await limiter.acquire(here, 1)
+        grant = await take(limiter, here, 1)
         assert (grant.granted, grant.reason) == (0, "paused")
         assert 0.3 < grant.wait <= 0.4
-    assert (await other.acquire(bucket("10/1", "GET /y"), 1)).granted == 1
+    assert (await take(other, bucket("10/1", "GET /y"), 1)).granted == 1
     await asyncio.sleep(0.4)
-    assert (await other.acquire(here, 1)).granted == 1
+    assert (await take(other, here, 1)).granted == 1
 
 
 async def test_a_pause_is_never_shortened(make_limiter: MakeLimiter) -> None:
     one, other = await make_limiter(), await make_limiter()
     here = bucket("10/1")
-    await one.pause(here, 30)
-    await other.pause(here, 0.2)
+    await refuse(one, here, 30)
+    await refuse(other, here, 0.2)
     await asyncio.sleep(0.2)
     for limiter in (one, other, await make_limiter()):
-        assert (await limiter.acquire(here, 1)).wait > 29
+        assert (await take(limiter, here, 1)).wait > 29
 
 
 async def test_the_processes_alive_are_counted_and_one_that_leaves_is_not(
@@ -142,12 +143,12 @@ async def test_a_first_start_on_an_empty_store_is_held_up_for_less_than_a_second
     make_limiter: MakeLimiter,
 ) -> None:
     limiter = await make_limiter(settle_seconds=0.6)
-    grant = await limiter.acquire(bucket("1000/60;50/1"), 50)
+    grant = await take(limiter, bucket("1000/60;50/1"), 50)
     assert (grant.granted, grant.reason) == (0, "settling")
     await asyncio.sleep(grant.wait)
-    assert (await limiter.acquire(bucket("1000/60;50/1"), 50)).granted == 50
+    assert (await take(limiter, bucket("1000/60;50/1"), 50)).granted == 50
     later = await make_limiter(settle_seconds=0.6)
-    assert (await later.acquire(bucket("5/1", "GET /y"), 5)).granted == 5
+    assert (await take(later, bucket("5/1", "GET /y"), 5)).granted == 5
 
 
 async def test_an_emptied_store_gives_no_window_its_limit_twice(
@@ -177,11 +178,11 @@ async def test_an_emptied_store_is_told_of_every_pause(
     one, other = await make_limiter(0.6), await make_limiter(0.6)
     here = bucket("50/1")
     await asyncio.sleep(0.65)
-    await one.pause(here, 5)
+    await refuse(one, here, 5)
     await store.flushdb()
-    await other.acquire(here, 1)
+    await take(other, here, 1)
     await asyncio.sleep(0.65)
-    grant = await other.acquire(here, 1)
+    grant = await take(other, here, 1)
     assert (grant.granted, grant.reason) == (0, "paused")
 
 
@@ -213,8 +214,8 @@ async def test_a_step_of_a_clock_gives_no_window_its_limit_twice(
     task = asyncio.create_task(traffic.saturate(limiter, here, 4))
     await asyncio.sleep(1.5)
     offset = step
-    assert (await limiter.acquire(here, 1)).reason in ("settling", "window")
-    assert (await limiter.acquire(here, 1)).reason == "settling"
+    assert (await take(limiter, here, 1)).reason in ("settling", "window")
+    assert (await take(limiter, here, 1)).reason == "settling"
     await task
     assert traffic.most_within(1.0) <= 50
     assert traffic.total >= 100
@@ -226,19 +227,19 @@ async def test_a_log_that_is_ahead_of_the_clock_is_told_anew(
     limiter = await make_limiter(0.6)
     here = bucket("50/5")
     await asyncio.sleep(0.65)
-    assert (await limiter.acquire(here, 30)).granted == 30
+    assert (await take(limiter, here, 30)).granted == 30
     [log] = [key async for key in store.scan_iter("*:log:*")]
     await store.lset(log, 0, (int(time.time()) + 3600) * 1_000_000)  # type: ignore[misc]
-    assert (await limiter.acquire(here, 1)).reason == "settling"
+    assert (await take(limiter, here, 1)).reason == "settling"
     await asyncio.sleep(0.65)
-    assert (await limiter.acquire(here, 50)).granted == 20
+    assert (await take(limiter, here, 50)).granted == 20
 
 
 async def test_it_counts_the_permits_it_grants(make_limiter: MakeLimiter) -> None:
     metrics = Metrics()
     limiter = await make_limiter(metrics=metrics)
-    await limiter.acquire(bucket("10/1"), 3)
-    await limiter.acquire(bucket("10/1"), 30)
+    await take(limiter, bucket("10/1"), 3)
+    await take(limiter, bucket("10/1"), 30)
     assert metrics.registry.get_sample_value(PERMITS, {"mode": "redis"}) == 10
 
 
@@ -267,7 +268,7 @@ async def test_the_first_call_that_finds_an_emptied_store_has_it_told_at_once(
 ) -> None:
     limiter = await make_limiter(0.6, beat_seconds=60)
     await asyncio.sleep(0.65)
-    assert (await limiter.acquire(bucket("50/5"), 30)).granted == 30
+    assert (await take(limiter, bucket("50/5"), 30)).granted == 30
     await store.flushdb()
-    assert (await limiter.acquire(bucket("5/1", "GET /y"), 1)).reason == "settling"
+    assert (await take(limiter, bucket("5/1", "GET /y"), 1)).reason == "settling"
     assert [await store.llen(key) async for key in store.scan_iter("*:log:*")] == [4]  # type: ignore[misc]

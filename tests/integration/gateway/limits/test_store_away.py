@@ -16,7 +16,14 @@ from gateway.limits.limiter import Limiter
 from gateway.metrics import Metrics
 from gateway.redis_client import connect
 from sandbox.stack import Stack
-from tests.integration.gateway.limits.support import MakeLimiter, Traffic, bucket, until
+from tests.integration.gateway.limits.support import (
+    MakeLimiter,
+    Traffic,
+    bucket,
+    refuse,
+    take,
+    until,
+)
 
 HERE = bucket("50/1")
 DEGRADED = "lark_service_limit_degraded"
@@ -24,7 +31,7 @@ DEGRADED = "lark_service_limit_degraded"
 
 async def _timed(limiter: Limiter, want: int = 1) -> float:
     begun = time.monotonic()
-    await limiter.acquire(HERE, want)
+    await take(limiter, HERE, want)
     return time.monotonic() - begun
 
 
@@ -45,7 +52,7 @@ async def test_a_killed_store_is_left_within_a_quarter_second_and_found_again(
     assert traffic.total - before >= 0.6 * 0.8 * 50 * (1.5 - 1.1)
     await asyncio.to_thread(idle_stack.redis.start)
     assert await until(lambda: all(limiter.mode == "redis" for limiter in limiters)) < 2.0
-    assert all([await limiter.acquire(HERE, 1) is not None for limiter in limiters])
+    assert all([await take(limiter, HERE, 1) is not None for limiter in limiters])
     await asyncio.gather(*tasks)
     assert traffic.most_within(1.0) <= 50
 
@@ -55,7 +62,7 @@ async def test_a_frozen_store_costs_one_quarter_second_and_then_nothing(
 ) -> None:
     metrics = Metrics()
     limiter = await make_limiter(metrics=metrics)
-    assert (await limiter.acquire(HERE, 1)).granted == 1
+    assert (await take(limiter, HERE, 1)).granted == 1
     idle_stack.redis.pause()
     try:
         assert await _timed(limiter) < 0.4
@@ -93,7 +100,7 @@ async def test_a_process_that_starts_without_a_store_takes_an_assumed_share(
     finally:
         idle_stack.redis.resume()
     await until(lambda: limiter.mode == "redis")
-    assert (await limiter.acquire(HERE, 1)).reason in ("", "window")
+    assert (await take(limiter, HERE, 1)).reason in ("", "window")
 
 
 @asynccontextmanager
@@ -136,7 +143,7 @@ async def test_a_store_that_refuses_is_left_until_it_serves_again(
     trouble: Callable[[Redis], AsyncIterator[None]],
 ) -> None:
     limiter = await make_limiter()
-    assert (await limiter.acquire(HERE, 1)).granted == 1
+    assert (await take(limiter, HERE, 1)).granted == 1
     async with trouble(store):  # type: ignore[attr-defined]
         assert await _timed(limiter) < 0.4
         assert limiter.mode == "local"
@@ -145,7 +152,7 @@ async def test_a_store_that_refuses_is_left_until_it_serves_again(
         assert traffic.total >= 1
         assert limiter.mode == "local"
     await until(lambda: limiter.mode == "redis")
-    assert (await limiter.acquire(bucket("5/1", "GET /fresh"), 5)).granted == 5
+    assert (await take(limiter, bucket("5/1", "GET /fresh"), 5)).granted == 5
 
 
 async def test_forgotten_scripts_are_loaded_again_unnoticed(
@@ -155,10 +162,10 @@ async def test_forgotten_scripts_are_loaded_again_unnoticed(
     here = bucket("100/1")
     for _ in range(3):
         await store.script_flush()
-        grants = await asyncio.gather(*(limiter.acquire(here, 1) for _ in range(10)))
+        grants = await asyncio.gather(*(take(limiter, here, 1) for _ in range(10)))
         assert sum(grant.granted for grant in grants) == 10
     assert limiter.mode == "redis"
-    assert (await limiter.acquire(here, 100)).granted == 70
+    assert (await take(limiter, here, 100)).granted == 70
 
 
 async def _put_string(store: Redis, key: bytes) -> None:
@@ -176,7 +183,7 @@ async def _put_hash(store: Redis, key: bytes) -> None:
 
 
 @pytest.mark.parametrize("put", [_put_string, _put_list, _put_hash])
-@pytest.mark.parametrize("which", ["*:log:*", "*:pause:*", "*:fence", "*:processes"])
+@pytest.mark.parametrize("which", ["*:log:*", "*:state:*", "*:fence", "*:processes"])
 async def test_garbage_in_our_keys_is_not_believed_and_does_not_stop_us(
     make_limiter: MakeLimiter,
     store: Redis,
@@ -185,13 +192,11 @@ async def test_garbage_in_our_keys_is_not_believed_and_does_not_stop_us(
 ) -> None:
     limiter = await make_limiter()
     here = bucket("50/5")
-    assert (await limiter.acquire(here, 30)).granted == 30
-    await limiter.pause(here, 0.05)
-    await asyncio.sleep(0.06)
+    assert (await take(limiter, here, 30)).granted == 30
     [key] = [key async for key in store.scan_iter(which)]
     await put(store, key)
     await limiter.beat()
-    assert (await limiter.acquire(here, 50)).granted == 20
+    assert (await take(limiter, here, 50)).granted == 20
     assert limiter.mode == "redis"
     assert limiter.live_processes == 1
 
@@ -208,7 +213,7 @@ async def test_answers_never_reach_another_call_however_many_time_out(
         for number in range(1000):
             asker = hasty if number % 10 else limiter
             want = random.randint(1, 1000)
-            task = asyncio.create_task(asker.acquire(bucket("1000000/1", f"GET /{number}"), want))
+            task = asyncio.create_task(take(asker, bucket("1000000/1", f"GET /{number}"), want))
             if number % 3 == 0:
                 await asyncio.sleep(random.random() * 0.002)
                 task.cancel()
@@ -231,19 +236,19 @@ async def test_a_pause_heard_while_the_store_is_away_holds_here_and_is_told_to_a
 ) -> None:
     one, other = await make_limiter(), await make_limiter()
     there = bucket("5/1", "GET /there")
-    await one.pause(there, 8)
-    assert (await other.acquire(there, 1)).reason == "paused"
+    await refuse(one, there, 8)
+    assert (await take(other, there, 1)).reason == "paused"
     idle_stack.redis.pause()
     try:
         await until(lambda: other.mode == "local")
-        await one.pause(HERE, 8)
+        await refuse(one, HERE, 8)
         assert one.mode == "local"
-        assert (await one.acquire(HERE, 1)).reason == "paused"
-        assert (await other.acquire(there, 1)).reason == "paused"
+        assert (await take(one, HERE, 1)).reason == "paused"
+        assert (await take(other, there, 1)).reason == "paused"
     finally:
         idle_stack.redis.resume()
     await until(lambda: one.mode == other.mode == "redis")
-    grant = await other.acquire(HERE, 1)
+    grant = await take(other, HERE, 1)
     assert (grant.granted, grant.reason) == (0, "paused")
     assert 4 < grant.wait < 8
 
@@ -254,11 +259,11 @@ async def test_what_was_granted_in_a_short_absence_counts_afterwards(
     limiter = await make_limiter(beat_seconds=60, assumed_processes=1)
     here = bucket("200/5")
     [epoch] = [await store.get(key) async for key in store.scan_iter("*:fence")]
-    assert (await limiter.acquire(here, 20)).granted == 20
+    assert (await take(limiter, here, 20)).granted == 20
     idle_stack.redis.pause()
     traffic = Traffic()
     try:
-        lost = await limiter.acquire(here, 1)
+        lost = await take(limiter, here, 1)
         await traffic.saturate(limiter, here, 0.5)
     finally:
         idle_stack.redis.resume()
@@ -268,7 +273,7 @@ async def test_what_was_granted_in_a_short_absence_counts_afterwards(
     assert [await store.get(key) async for key in store.scan_iter("*:fence")] == [epoch]
     other = await make_limiter()
     # The store may have run, late, what the limiter asked of it and gave up.
-    assert 179 - used <= (await other.acquire(here, 200)).granted <= 180 - used
+    assert 179 - used <= (await take(other, here, 200)).granted <= 180 - used
 
 
 async def test_a_store_that_restarts_without_its_last_moment_is_told_it_again(
@@ -277,7 +282,7 @@ async def test_a_store_that_restarts_without_its_last_moment_is_told_it_again(
     limiter = await make_limiter(0.6, beat_seconds=60)
     await asyncio.sleep(0.65)
     here = bucket("50/30")
-    assert (await limiter.acquire(here, 30)).granted == 30
+    assert (await take(limiter, here, 30)).granted == 30
     await asyncio.to_thread(idle_stack.redis.kill)
     await asyncio.to_thread(idle_stack.redis.start)
     [log] = [key async for key in store.scan_iter("*:log:*")]
@@ -285,7 +290,7 @@ async def test_a_store_that_restarts_without_its_last_moment_is_told_it_again(
     await limiter.beat()
     assert limiter.mode == "redis"
     await asyncio.sleep(0.65)
-    assert (await limiter.acquire(here, 50)).granted == 20
+    assert (await take(limiter, here, 50)).granted == 20
 
 
 async def test_what_could_not_be_told_is_told_later(
@@ -293,7 +298,7 @@ async def test_what_could_not_be_told_is_told_later(
 ) -> None:
     one, other = await make_limiter(beat_seconds=60), await make_limiter(beat_seconds=60)
     async with _full(store):
-        await one.pause(HERE, 8)
+        await refuse(one, HERE, 8)
         assert one.mode == "local"
     await one.beat()
-    assert (await other.acquire(HERE, 1)).reason == "paused"
+    assert (await take(other, HERE, 1)).reason == "paused"
