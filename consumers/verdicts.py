@@ -185,32 +185,33 @@ def _newest(line: Line, bucket: Bucket, lane: Lane, most: int) -> list[Waiter]:
 
     Of calls with a sequence the highest of the group goes in place of the newest.
     """
-    fresh = [
-        waiter
-        for waiter in line.waiters()
-        if waiter.lane == lane and not waiter.moved and bucket in waiter.job.buckets
+    concerned = [
+        waiter for waiter in line.waiters() if waiter.lane == lane and bucket in waiter.job.buckets
     ]
-    fresh.sort(key=lambda waiter: waiter.number)
-    by_producer: defaultdict[str | None, list[Waiter]] = defaultdict(list)
-    for waiter in fresh:
-        by_producer[waiter.producer].append(waiter)
-    chosen = []
-    for _ in range(min(most, len(fresh))):
-        calls = max(by_producer.values(), key=lambda calls: (len(calls), calls[-1].number))
-        newest = _last_of_card(calls, line)
-        calls.remove(newest)
+    in_hand = Counter(waiter.producer for waiter in concerned)
+    fresh: defaultdict[str | None, list[Waiter]] = defaultdict(list)
+    for waiter in sorted(concerned, key=lambda waiter: waiter.number):
+        if not waiter.moved:
+            fresh[waiter.producer].append(waiter)
+    chosen: list[Waiter] = []
+    while fresh and len(chosen) < most:
+        producer = max(fresh, key=lambda name: (in_hand[name], fresh[name][-1].number))
+        calls = fresh[producer]
+        newest = calls.pop(_last_of_card(calls, line))
         chosen.append(newest)
+        in_hand[producer] -= 1
         if not calls:
-            del by_producer[newest.producer]
+            del fresh[producer]
     return chosen
 
 
-def _last_of_card(calls: list[Waiter], line: Line) -> Waiter:
+def _last_of_card(calls: list[Waiter], line: Line) -> int:
+    """The place of the newest, or of the last update of its card."""
     newest = calls[-1]
     if newest.job.sequence is None:
-        return newest
+        return -1
     group = line.group_of(newest)
     return max(
-        (waiter for waiter in calls if line.group_of(waiter) is group),
-        key=lambda waiter: (waiter.job.sequence or 0, waiter.number),
+        (place for place, waiter in enumerate(calls) if line.group_of(waiter) is group),
+        key=lambda place: (calls[place].job.sequence or 0, place),
     )

@@ -147,6 +147,16 @@ async def test_above_the_cap_the_newest_of_whoever_has_most_in_hand_leaves() -> 
     assert await hand.left() == ["heavy3", "heavy4", "light3"]
 
 
+async def test_what_was_moved_counts_when_it_is_asked_who_has_most_in_hand() -> None:
+    hand = Hand(full(10.0), cap=3)
+    await hand.add("heavy1", MANY, producer="heavy")
+    for n in range(4):
+        await hand.add(f"moved{n}", MANY, producer="heavy", moved=True)
+    for n in range(3):
+        await hand.add(f"light{n}", MANY, producer="light")
+    assert await hand.left() == ["heavy1"]
+
+
 async def test_each_lane_has_a_cap_of_its_own() -> None:
     hand = Hand(full(10.0, "paused"), cap=2)
     for name in ("b1", "b2", "b3"):
