@@ -26,7 +26,8 @@ COUNTS = (1, 10, 1000)
 BUSY = "60000000/60;1000000/1"
 """As many windows as a real limit has, so high that they never bind."""
 CALLERS = 64
-SATURATED = 1000
+MEMORY = ((1000, 50), (100, 1))
+"""Saturated buckets, and how many permits each grant has: many as one, or one by one."""
 _ASKS = 50
 _ROUND_SECONDS = 1.5
 _GATEWAY_CALLS = 3000
@@ -44,7 +45,8 @@ async def cost(options: Options) -> Findings:
             await limiter.start()
             for count in COUNTS:
                 findings.rows.append(await _direct(limiter, redis, fleet, count, seconds))
-            findings.remarks.append(await _memory(limiter, redis))
+            for buckets, together in MEMORY:
+                findings.remarks.append(await _memory(limiter, redis, buckets, together))
             await limiter.close()
             await redis.flushall()
             gateway = await fleet.start_gateway()
@@ -145,20 +147,23 @@ async def _counted(redis: Redis) -> tuple[int, int]:
     return ran, int(reads["total_reads_processed"])
 
 
-async def _memory(limiter: Limiter, redis: Redis) -> str:
-    """Fill buckets of 1000/60;50/1 as fast as they take it, and see what Redis holds for them."""
+async def _memory(limiter: Limiter, redis: Redis, buckets: int, together: int) -> str:
+    """Fill buckets as fast as they take it, so many permits at once; see what Redis holds."""
     windows = (Window(1000, 60), Window(50, 1))
-    buckets = [Bucket(f"memory|{number}", windows) for number in range(SATURATED)]
+    some = [Bucket(f"memory|{together}|{number}", windows) for number in range(buckets)]
     before = int((await redis.info("memory"))["used_memory"])
     granted = 0
     for _ in range(windows[0].limit // windows[1].limit):
         began = time.monotonic()
-        for first in range(0, SATURATED, _ASKS):
-            asks = [Ask((bucket,), windows[1].limit) for bucket in buckets[first : first + _ASKS]]
-            granted += sum(grant.granted for grant in await limiter.acquire(asks))
+        asks = [
+            Ask((each,), together) for each in some for _ in range(windows[1].limit // together)
+        ]
+        for first in range(0, len(asks), _ASKS):
+            grants = await limiter.acquire(asks[first : first + _ASKS])
+            granted += sum(grant.granted for grant in grants)
         await asyncio.sleep(max(0.0, began + _ROUND_SECONDS - time.monotonic()))
     used = int((await redis.info("memory"))["used_memory"]) - before
     return (
-        f"Redis memory for {SATURATED:,} buckets of 1000/60;50/1 with {granted:,} permits granted: "
-        f"{used / 1e6:.1f} MB, {used / SATURATED / 1000:.1f} kB each."
+        f"Redis memory of {buckets:,} buckets of 1000/60;50/1, {granted:,} permits granted by "
+        f"{together}: {used / 1e6:.1f} MB, {used / buckets / 1000:.1f} kB each."
     )
