@@ -1,0 +1,48 @@
+"""A gateway that observes the limits makes nobody wait, and tells what would have waited."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import run
+from tests.support.gateway import Gateway
+from tests.support.judging import unique
+from tests.support.producer import Producer
+
+SLOW_API = "PATCH /open-apis/im/v1/chats/:chat_id/announcement"
+
+
+@pytest.fixture(scope="module")
+def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: Any) -> Any:
+    limits: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
+    limits.write_text(f'[limits]\n"{SLOW_API}" = "1/30"\n', encoding="utf-8")
+    return gateway_environment | {
+        "LARK_SERVICE_LIMITS_FILE": str(limits),
+        "LARK_SERVICE_LIMITS": "observe",
+    }
+
+
+async def test_nobody_waits_and_what_would_have_been_is_logged(
+    producer: Producer, gateway: Gateway, gateway_environment: dict[str, str], tmp_path: Path
+) -> None:
+    call = {"method": "PATCH", "path": "/open-apis/im/v1/chats/oc_1/announcement", "body": {}}
+    calls = [call | {"path": call["path"].replace("oc_1", unique("oc"))} for _ in range(4)]
+    async with asyncio.timeout(10):
+        replies = await asyncio.gather(*(producer.call(one) for one in calls))
+    assert max(reply.json["meta"]["limit_wait_ms"] for reply in replies) < 2000
+
+    needed = ("REDIS_URL", "RABBITMQ_URL", "DATABASE_URL")
+    settings = {name: gateway_environment[name] for name in needed}
+    ran = await run("limits", "--json", folder=tmp_path, **settings)
+    assert (ran.code, ran.json["modes"], ran.json["buckets"]) == (0, {"observe": 1}, [])
+
+    assert await gateway.terminate() == 0
+    [told] = [line for line in gateway.events("limits_observed") if line["tier"] == "1/30"]
+    assert (told["asked"], told["calls"], told["would_wait"]) == (4, 4, 3)
+    assert (told["rejections"], told["fits"]) == (0, "undecided")
+    assert 30 <= told["longest_wait"] < 62
+    assert told["scope"] == "the calls of this process"
