@@ -155,6 +155,16 @@ async def open_process(
         topology = Topology.of(aliases)
         calls = CallHandler(aliases, pipeline)
         dead = DeadLetterHandler(endings, database, metrics)
+        queues = OverflowQueues(
+            url,
+            registry,
+            channel,
+            calls.handle,
+            backlog,
+            metrics,
+            aliases=aliases,
+            prefetch=min(MOST_TAKEN, most_held),
+        )
         up = metrics.dependency_up.labels
         up("rabbitmq").set_function(lambda: float(publisher.ready))
         up("redis").set_function(lambda: float(limiter.mode != "local"))
@@ -178,18 +188,10 @@ async def open_process(
                 metrics,
                 prefetch=DEAD_LETTER_PREFETCH,
             ),
-            overflow=OverflowQueues(
-                url,
-                registry,
-                channel,
-                calls.handle,
-                backlog,
-                metrics,
-                aliases=aliases,
-                prefetch=min(MOST_TAKEN, most_held),
-            ),
+            overflow=queues,
             limits=LimitReports(
-                limiter, Told(redis), LimitView(redis, timeout=0.5), metrics, scheduler.held
+                *(limiter, Told(redis), LimitView(redis, timeout=0.5), metrics),
+                *(scheduler.held, queues.levels.oldest),
             ),
             scheduler=scheduler,
             database=database,

@@ -12,7 +12,7 @@ from prometheus_client import Gauge
 from gateway.limits.buckets import Bucket
 from gateway.limits.protocol import Limits
 from gateway.limits.store import StoreAwayError
-from gateway.limits.told import TELL_SECONDS, Held, Told
+from gateway.limits.told import TELL_SECONDS, Held, Oldest, Told
 from gateway.limits.view import LimitView
 from gateway.metrics import Metrics
 
@@ -20,7 +20,8 @@ _MOST_LEARNT = 500
 
 
 class LimitReports:
-    """Tells every two seconds, until cancelled. `held` is what waits in this process."""
+    """Tells every two seconds, until cancelled. `held` is what waits in this process, `oldest`
+    what it knows of the queues outside."""
 
     def __init__(
         self,
@@ -29,11 +30,13 @@ class LimitReports:
         view: LimitView,
         metrics: Metrics,
         held: Callable[[], Held],
+        oldest: Callable[[], Oldest],
     ) -> None:
         self._limits = limits
         self._told = told
         self._view = view
         self._held = held
+        self._oldest = oldest
         self._learnt: dict[str, Bucket] = {}
         self._waiting = _Passing(metrics.calls_waiting)
         self._paused = _Passing(metrics.limit_paused)
@@ -58,7 +61,7 @@ class LimitReports:
         self._waiting.show(waiting)
         paused = self._limits.paused()
         self._paused.show(Counter((_name(bucket),) for bucket in paused))
-        await self._told.tell(held, self._limits.mode)
+        await self._told.tell(held, self._limits.mode, self._oldest())
         for bucket in paused:
             if len(self._learnt) < _MOST_LEARNT:
                 self._learnt[bucket.key] = bucket

@@ -45,6 +45,17 @@ class OverflowLevels:
         self._level(queue).oldest = history.first_seen
         self._backlog.taken(queue.bucket, queue.lane, history.moved_at)
 
+    def oldest(self) -> dict[tuple[str, Lane], float]:
+        """Unix time at which what was taken last came to the gateway, where more waits behind it.
+
+        By the bucket's key and the lane: queues give their oldest first, so nothing is older.
+        """
+        return {
+            (level.queue.bucket, level.queue.lane): level.oldest
+            for level in self._levels.values()
+            if level.depth and level.oldest
+        }
+
     def gone(self, queue: OverflowQueue) -> None:
         """The queue was removed."""
         self._levels.pop(queue.name, None)

@@ -76,6 +76,11 @@ class OverflowQueues:
         """Deliveries in hand."""
         return len(self._takers.in_hand())
 
+    @property
+    def levels(self) -> OverflowLevels:
+        """How full the queues are."""
+        return self._levels
+
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:

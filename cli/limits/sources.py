@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from cli.exits import CANNOT_REACH, CommandFailed
 from gateway.database import Database
 from gateway.errors import GatewayError
 from gateway.limits.store import StoreAwayError
+from gateway.limits.told import Oldest
 from gateway.limits.view import LimitView
 from gateway.overflow_queues import OverflowQueue, OverflowRegistry
 from gateway.redis_client import connect
@@ -50,6 +52,7 @@ class Sources:
             seen = await self._view.look(buckets, epoch) if epoch is not None else []
         except StoreAwayError as error:
             raise self._without_redis(error) from error
+        overflow = _aged(overflow, fleet.oldest)
         by_key = {one.bucket.key: one for one in seen}
         rows = rows_of(self._keys, by_key, fleet, overflow, app=app)
         shown = [row for row in rows if idle or not row.is_idle]
@@ -92,6 +95,16 @@ class Sources:
                 else:
                     found[queue.bucket, queue.lane] = Overflow(declared.message_count or 0)
         return found
+
+
+def _aged(queues: Queues, oldest: Oldest) -> Queues:
+    now = time.time()
+    return {
+        place: Overflow(queue.calls, max(0.0, round(now - oldest[place], 1)))
+        if place in oldest and queue.calls != 0
+        else queue
+        for place, queue in queues.items()
+    }
 
 
 @asynccontextmanager

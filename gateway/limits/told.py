@@ -22,15 +22,20 @@ _LIFETIME_MS = 6000
 _MOST = 500
 _TIMEOUT = 0.5
 _MODE = "mode"
+_OLDEST = "oldest "
 
 Held = Mapping[tuple[Bucket, Lane], int]
+Oldest = Mapping[tuple[str, Lane], float]
+"""Unix times by bucket key and lane."""
 
 
 class Fleet(NamedTuple):
-    """What all processes told: how many grant in which mode, and calls by bucket key and lane."""
+    """What all processes told: how many grant in which mode, calls by bucket key and lane."""
 
     modes: Counter[str]
     waiting: Counter[tuple[str, Lane]]
+    oldest: dict[tuple[str, Lane], float]
+    """When the call came to the gateway that was last taken out of an overflow queue."""
 
 
 class Told:
@@ -43,10 +48,12 @@ class Told:
         self._redis = redis
         self._key = f"{waiting_prefix(prefix)}{secrets.token_hex(8)}"
 
-    async def tell(self, held: Held, mode: str) -> None:
+    async def tell(self, held: Held, mode: str, oldest: Oldest | None = None) -> None:
         """Say what waits here now: of many buckets those for which most calls wait."""
         most = Counter({f"{lane} {bucket.key}": n for (bucket, lane), n in held.items()})
         fields: dict[Any, Any] = {_MODE: mode, **dict(most.most_common(_MOST))}
+        for (key, lane), came in list((oldest or {}).items())[:_MOST]:
+            fields[f"{_OLDEST}{lane} {key}"] = int(came)
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.delete(self._key)
         pipeline.hset(self._key, mapping=fields)
@@ -73,16 +80,20 @@ def waiting_prefix(prefix: str) -> str:
 
 def together(hashes: list[Mapping[bytes, bytes]]) -> Fleet:
     """The sum of what processes told."""
-    modes: Counter[str] = Counter()
-    waiting: Counter[tuple[str, Lane]] = Counter()
+    fleet = Fleet(Counter(), Counter(), {})
     for told in hashes:
         for field, value in told.items():
             name, text = field.decode(), value.decode()
             if name == _MODE:
-                modes[text] += 1
+                fleet.modes[text] += 1
                 continue
-            lane, _, key = name.partition(" ")
-            for known in LANES:
-                if lane == known:
-                    waiting[key, known] += int(text)
-    return Fleet(modes, waiting)
+            word, _, key = name.removeprefix(_OLDEST).partition(" ")
+            for lane in LANES:
+                if lane != word:
+                    continue
+                if name.startswith(_OLDEST):
+                    # A queue gives its oldest first: what came out last is nearest to its head.
+                    fleet.oldest[key, lane] = max(float(text), fleet.oldest.get((key, lane), 0.0))
+                else:
+                    fleet.waiting[key, lane] += int(text)
+    return fleet

@@ -31,7 +31,7 @@ async def test_the_gauges_follow_what_waits_is_paused_and_is_learnt(redis_url: s
         limiter = Limiter(redis, metrics, settle_seconds=0.0)
         await limiter.start()
         told, view = Told(redis), LimitView(redis)
-        reports = LimitReports(limiter, told, view, metrics, lambda: held)
+        reports = LimitReports(limiter, told, view, metrics, lambda: held, dict)
         await reports.tell()
         assert value("calls_waiting", lane="bulk") == 5
         assert (value("limit_paused"), value("limit_factor")) == (None, None)

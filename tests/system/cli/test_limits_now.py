@@ -70,7 +70,9 @@ async def used(redis_url: str) -> AsyncIterator[Limiter]:
         await limiter.start()
         await limiter.acquire([Ask((API,), 12), Ask((CHAT,), 1), Ask((TABLE,), 1, holder="c")])
         await limiter.rejected(CHAT, 60.0, time.monotonic())
-        await Told(redis).tell({(API, "bulk"): 3}, limiter.mode)
+        await Told(redis).tell(
+            {(API, "bulk"): 3}, limiter.mode, {(API.key, "bulk"): time.time() - 75}
+        )
         yield limiter
         await limiter.close()
         await redis.flushdb()
@@ -95,6 +97,8 @@ async def test_every_source_adds_its_part(
         "interactive": 0,
         "bulk": 3,
     }
+    assert 70 < api["overflow"]["bulk"]["oldest"] < 90
+    assert api["overflow"]["interactive"]["oldest"] is None
     assert 0 < chat["paused_for"] <= 60
     # What was learnt of a window of a second fades within ten.
     assert 0.8 <= chat["factor"] < 1

@@ -86,7 +86,7 @@ def test_rows_come_from_any_source_and_an_app_sees_its_own_and_the_shared(
     catalogue: Catalogue,
 ) -> None:
     keys = Keys(catalogue)
-    fleet = Fleet(Counter(), Counter({(CHAT, "bulk"): 3}))
+    fleet = Fleet(Counter(), Counter({(CHAT, "bulk"): 3}), {})
     overflow = {(f"hr||{SEND}", "interactive"): Overflow(9)}
     bucket = Bucket(f"default||{SEND}", parse_windows("1000/60;50/1"), name=SEND)
     rows = rows_of(keys, {bucket.key: seen(bucket, 640, 12)}, fleet, overflow)

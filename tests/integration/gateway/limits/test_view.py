@@ -104,12 +104,14 @@ async def test_a_bucket_with_strange_keys_is_left_out(
 
 async def test_what_processes_tell_is_added_up_and_goes_with_them(store: Redis) -> None:
     one, other, view = Told(store), Told(store), LimitView(store)
-    await one.tell({(API, "bulk"): 3, (API, "interactive"): 1}, "redis")
-    await other.tell({(API, "bulk"): 4, (TABLE, "bulk"): 1}, "local")
+    await one.tell({(API, "bulk"): 3, (API, "interactive"): 1}, "redis", {(API.key, "bulk"): 7.0})
+    oldest = {(API.key, "bulk"): 9.0}
+    await other.tell({(API, "bulk"): 4, (TABLE, "bulk"): 1}, "local", oldest)
     fleet = await view.fleet()
     assert fleet.modes == {"redis": 1, "local": 1}
     assert fleet.waiting[API.key, "bulk"] == 7
     assert fleet.waiting[API.key, "interactive"] == 1
+    assert fleet.oldest == {(API.key, "bulk"): 9.0}
     await one.tell({}, "redis")
     assert (await view.fleet()).waiting[API.key, "bulk"] == 4
     await other.close()
