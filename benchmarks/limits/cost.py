@@ -150,10 +150,11 @@ async def _counted(redis: Redis) -> tuple[int, int]:
 async def _memory(limiter: Limiter, redis: Redis, buckets: int, together: int) -> str:
     """Fill buckets as fast as they take it, so many permits at once; see what Redis holds."""
     windows = (Window(1000, 60), Window(50, 1))
+    rounds, times = windows[0].limit // windows[1].limit, windows[1].limit // together
     some = [Bucket(f"memory|{together}|{number}", windows) for number in range(buckets)]
     before = int((await redis.info("memory"))["used_memory"])
     granted = 0
-    for _ in range(windows[0].limit // windows[1].limit):
+    for _ in range(rounds):
         began = time.monotonic()
         asks = [
             Ask((each,), together) for each in some for _ in range(windows[1].limit // together)

@@ -34,6 +34,10 @@ RECOVERY_SECONDS = 2.0
 Fault = Callable[[Fleet, float], Awaitable[None]]
 
 
+async def _none(_: Fleet, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
 async def _killed(fleet: Fleet, seconds: float) -> None:
     await asyncio.to_thread(fleet.stack.redis.kill)
     await asyncio.sleep(seconds)
@@ -59,6 +63,7 @@ def _moved(clock: MovedClock) -> Fault:
 async def redis_faults(options: Options) -> Findings:
     """Feishu counts and rejects nothing here, so that its refusals hide no overshoot."""
     findings = Findings("redis-faults")
+    await _under(options, "no fault", _none, findings)
     await _under(options, "killed", _killed, findings)
     await _under(options, f"emptied every {EMPTIED_EVERY:g} s", _emptied, findings)
     if compiler() is None:
@@ -171,13 +176,15 @@ def _rates(sends: Sends, times: _Times) -> tuple[float, float, float]:
 def _store_back(gateways: list[Gateway], mended: float) -> float | None:
     """Seconds until the last gateway said that it has its store again; none where none lost it."""
     said = [
-        datetime.fromisoformat(line["timestamp"]).timestamp()
+        [
+            datetime.fromisoformat(line["timestamp"]).timestamp() - mended
+            for line in map(_event, gateway.log.read_text(encoding="utf-8").splitlines())
+            if line.get("event") == "limiter_store_back"
+        ]
         for gateway in gateways
-        for line in map(_event, gateway.log.read_text(encoding="utf-8").splitlines())
-        if line.get("event") == "limiter_store_back"
     ]
-    later = [at - mended for at in said if at >= mended - 1]
-    return round(max(later), 2) if later else None
+    firsts = [min(later) for some in said if (later := [at for at in some if at >= 0])]
+    return round(max(firsts), 2) if firsts else None
 
 
 def _event(line: str) -> dict[str, str]:
