@@ -141,3 +141,19 @@ def test_only_what_nobody_uses_or_waits_for_is_idle(catalogue: Catalogue) -> Non
     assert not Row(named, idle, {}, {"bulk": Overflow(None)}).is_idle
     assert not Row(named, seen(named.bucket, 1, 0), {}, {}).is_idle
     assert not Row(named, seen(named.bucket, 0, 0, factor=0.9), {}, {}).is_idle
+
+
+@pytest.mark.parametrize(
+    ("key", "of"),
+    [
+        (CHAT, "chat_id oc_1"),
+        ("user:default||open_id|ou_1", "open_id ou_1"),
+        ("drive:default|", "all calls"),
+        ("app:hr|", "all calls"),
+        (f"default|t1|{SEND}", f"{SEND}, tenant t1"),
+    ],
+)
+def test_what_a_bucket_is_of_is_said_without_whose_it_is(
+    catalogue: Catalogue, key: str, of: str
+) -> None:
+    assert Keys(catalogue).read(key).of == of

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.limits.buckets import Bucket
 from gateway.limits.shadow import MODELS, UNDECIDED, Answered, Shadow, Tier
-from gateway.limits.shadow_windows import EXACT, Newest
+from gateway.limits.shadow_windows import EXACT, FixedMeter, Newest
 from schemas.apis import Window, parse_windows
 
 Used = Callable[[list[float], Window, float], int]
@@ -158,3 +158,13 @@ def test_what_is_remembered_of_many_buckets_is_bounded() -> None:
         shadow.feed(Answered(bucket, float(number), float(number), rejected=False))
     assert len(shadow._meters) <= 128
     assert set(MODELS) == set(Tier().scores)
+
+
+def test_a_refusal_settles_in_which_window_a_request_at_the_edge_was_counted() -> None:
+    meter = FixedMeter(Window(2, 1), aligned=True)
+    meter.take(1000.99, doubt=0.05)
+    meter.take(1001.3, doubt=0.01)
+    assert meter.is_full(1001.5, doubt=0.01) is None
+    meter.refuse(1001.5)
+    assert meter.is_full(1001.6, doubt=0.01) is True
+    assert meter.opens == 1002
