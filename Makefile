@@ -11,7 +11,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check bench bench-limits proof stack servers node_producer clean help
+.PHONY: demo test properties check bench bench-limits proof stack servers node_producer clean help
 
 demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -20,6 +20,13 @@ test: .venv/dev.stamp servers ## All tests, on private servers, and what they co
 	$(BIN)/coverage erase
 	$(BIN)/pytest --cov --cov-report= $(ARGS)
 	@$(BIN)/python tests/support/coverage_by_room.py $(ROOMS)
+
+properties: .venv/dev.stamp servers ## The limiter against counting everything, 10,000 sequences.
+	LARK_SEQUENCES=10000 $(BIN)/pytest --timeout 900 \
+	    tests/unit/gateway/limits/test_local_properties.py \
+	    tests/unit/gateway/limits/test_local_seeded.py \
+	    tests/integration/gateway/limits/test_properties.py \
+	    tests/integration/gateway/limits/test_seeded.py $(ARGS)
 
 check: .venv/dev.stamp ## Lint, format, types and the order of imports.
 	$(BIN)/ruff check .

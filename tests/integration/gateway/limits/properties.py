@@ -62,9 +62,9 @@ def above_limit(setting: Setting, told: Sequence[Told]) -> Iterator[str]:
         for name in ask.buckets if answer.granted else ():
             held[name].append((command.now + answer.delay, answer.granted))
     for name, grants in held.items():
-        if grants != sorted(grants, key=lambda grant: grant[0]):
-            yield f"permits of {name} do not hold in the order in which they were granted: {grants}"
         shape = setting.shapes[name]
+        if not shape.grain and grants != sorted(grants, key=lambda grant: grant[0]):
+            yield f"permits of {name} do not hold in the order in which they were granted: {grants}"
         for window in shape.windows:
             span = window.span - shape.grain
             for end, _ in grants:
