@@ -156,9 +156,7 @@ async def _memory(limiter: Limiter, redis: Redis, buckets: int, together: int) -
     granted = 0
     for _ in range(rounds):
         began = time.monotonic()
-        asks = [
-            Ask((each,), together) for each in some for _ in range(windows[1].limit // together)
-        ]
+        asks = [Ask((bucket,), together) for bucket in some for _ in range(times)]
         for first in range(0, len(asks), _ASKS):
             grants = await limiter.acquire(asks[first : first + _ASKS])
             granted += sum(grant.granted for grant in grants)

@@ -92,8 +92,8 @@ async def hot_backlog(options: Options) -> Findings:
         idle = await loads.steady(producer, _other, rate=BACKLOG_RATE, seconds=seconds / 2)
         await producer.answered(idle, 10)
         await asyncio.gather(*(gateway.terminate() for gateway in gateways))
-        hot = loads.many(calls.create_folder, BACKLOG)
-        await producer.publish(hot, lane="bulk", seconds=86_000)
+        bodies = loads.many(calls.create_folder, BACKLOG)
+        hot = await producer.publish(bodies, lane="bulk", seconds=86_000)
         began = time.time()
         draining = asyncio.create_task(_emptied(fleet))
         await fleet.start_gateways(options.gateways)
@@ -107,8 +107,11 @@ async def hot_backlog(options: Options) -> Findings:
         sends = await arena.sends(fleet, calls.FOLDERS, began)
     shares = full_windows(sends.accepted, _SPAN_SECONDS, time.time())
     quota = HOT_LIMIT * _SPAN_SECONDS
-    for what, lines in (("idle", idle), ("over the backlog", beside)):
-        findings.rows.append(_row(what, lines, seconds if lines is beside else seconds / 2))
+    findings.rows = [
+        _row("idle", idle, seconds / 2),
+        _row("over the backlog", beside, seconds),
+        {"what": "hot API", "outcomes": str(summary(hot)["outcomes"])},
+    ]
     usual, meanwhile = (quantile(loads.waits(lines), 0.99) for lines in (idle, beside))
     findings.gates = [
         at_most("interactive p99 against idle", meanwhile / usual, 1.2),
@@ -118,6 +121,7 @@ async def hot_backlog(options: Options) -> Findings:
     ]
     findings.remarks += [
         f"Accepted of the hot API in each 10 s: {shares}",
+        "A call that is lost here has no answer yet.",
         f"Messages in queues at the end: { {n: m for n, m in queues.items() if m} }",
     ]
     return findings
