@@ -63,7 +63,8 @@ def above_limit(setting: Setting, told: Sequence[Told]) -> Iterator[str]:
             held[name].append((command.now + answer.delay, answer.granted))
     for name, grants in held.items():
         shape = setting.shapes[name]
-        if not shape.grain and grants != sorted(grants, key=lambda grant: grant[0]):
+        is_exact = shape.windows and not shape.grain
+        if is_exact and grants != sorted(grants, key=lambda grant: grant[0]):
             yield f"permits of {name} do not hold in the order in which they were granted: {grants}"
         for window in shape.windows:
             span = window.span - shape.grain
