@@ -27,7 +27,7 @@ class Group:
     buckets: tuple[Bucket, ...]
     waiting: Counter[Lane] = field(default_factory=Counter)
     promised: Counter[Lane] = field(default_factory=Counter)
-    """Permits that were granted and do not hold yet."""
+    """Permits that are just asked for, or were granted and do not hold yet."""
     sequenced: list[tuple[int, int, Waiter]] = field(default_factory=list)
 
     def demand(self, lane: Lane) -> int:

@@ -114,11 +114,11 @@ class Line:
         return everybody
 
     def promise(self, group: Group, lane: Lane, permits: int) -> None:
-        """Permits of this group will hold later: they are not asked for again."""
+        """Permits of this group are asked for or will hold later: the group stays until then."""
         group.promised[lane] += permits
 
     def redeem(self, group: Group, lane: Lane, permits: int) -> None:
-        """Those permits hold now."""
+        """Those permits hold now, or there are none."""
         group.promised[lane] -= permits
         self._forget(group)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.limits.buckets import Bucket
-from gateway.limits.grant import Reason
+from gateway.limits.grant import Ask, Grant, Reason
 from schemas.names import LANES, Lane
 
 from .backlog import Backlog
 
+SHORTEST_WAIT = 0.002
+"""Seconds between two questions about a bucket that has nothing, at least."""
 MOST_KNOWN = 4096
 """Entries kept before those that are over are dropped."""
 
@@ -21,6 +23,14 @@ class Saturation:
         self._backlog = backlog
         self._full: dict[tuple[str, Lane], float] = {}
         self._busy: dict[str, float] = {}
+
+    def hear(self, ask: Ask, grant: Grant, now: float) -> None:
+        """Note what is in the way of the rest of an ask, and until when."""
+        if grant.granted < ask.want:
+            # What is in the way of no bucket in particular is in the way of all at this API.
+            bucket = ask.buckets[max(0, grant.bucket)]
+            until = now + max(SHORTEST_WAIT, grant.wait)
+            self.note(bucket, ask.lane, grant.reason, until, now)
 
     def note(self, bucket: Bucket, lane: Lane, reason: Reason, until: float, now: float) -> None:
         """The limiter has nothing of this bucket before *until*.

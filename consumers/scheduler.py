@@ -23,14 +23,11 @@ from schemas.names import Lane
 from .backlog import Backlog
 from .groups import Group, Waiter
 from .lines import Held, Line
-from .saturation import Saturation
+from .saturation import SHORTEST_WAIT, Saturation
 from .turns import Closing, Overflow, Park, Turn
 from .verdicts import Verdict, Verdicts
 
 __all__ = ["Closing", "Overflow", "Park", "Scheduler", "Turn"]
-
-SHORTEST_WAIT = 0.002
-"""Seconds between two questions about a bucket that has nothing, at least."""
 
 
 class Permits(Protocol):
@@ -124,11 +121,13 @@ class Scheduler:
     def _wake(self, line: Line) -> None:
         """Have the line looked at: someone came, or left."""
         line.news.set()
-        if line.pump is None:
-            if len(line):
-                line.pump = asyncio.get_running_loop().create_task(self._run(line))
-            elif line.is_idle and self._lines.get(line.bucket.key) is line:
-                del self._lines[line.bucket.key]
+        if line.pump is None and len(line):
+            line.pump = asyncio.get_running_loop().create_task(self._run(line))
+        self._forget(line)
+
+    def _forget(self, line: Line) -> None:
+        if line.pump is None and line.is_idle and self._lines.get(line.bucket.key) is line:
+            del self._lines[line.bucket.key]
 
     async def _run(self, line: Line) -> None:
         try:
@@ -144,31 +143,33 @@ class Scheduler:
             _dismiss((waiter, error) for waiter in line.clear())
         finally:
             line.pump = None
-            self._wake(line)
+            self._forget(line)
 
     async def _ask(self, line: Line, asks: list[tuple[Group, Ask]]) -> None:
-        grants = await self._limiter.acquire([ask for _, ask in asks])
-        now, short = time.monotonic(), False
-        for (group, ask), grant in zip(asks, grants, strict=True):
-            if grant.granted:
+        for group, ask in asks:
+            line.promise(group, ask.lane, ask.want)
+        short = False
+        try:
+            grants = await self._limiter.acquire([ask for _, ask in asks])
+            now = time.monotonic()
+            for (group, ask), grant in zip(asks, grants, strict=True):
                 self._grant(line, group, ask, grant, now)
-            if grant.granted < ask.want:
-                short = True
-                until = now + max(SHORTEST_WAIT, grant.wait)
-                # What is in the way of no bucket in particular is in the way of the line.
-                bucket = ask.buckets[max(0, grant.bucket)]
-                self._saturation.note(bucket, ask.lane, grant.reason, until, now)
+                short = short or grant.granted < ask.want
+        finally:
+            for group, ask in asks:
+                line.redeem(group, ask.lane, ask.want)
         if short:
             _dismiss(self._verdicts.on_news(line, now))
 
     def _grant(self, line: Line, group: Group, ask: Ask, grant: Grant, now: float) -> None:
-        if grant.delay <= 0:
+        self._saturation.hear(ask, grant, now)
+        if grant.granted and grant.delay <= 0:
             self._hand_out(line, group, ask, grant.granted, now)
-            return
-        line.promise(group, ask.lane, grant.granted)
-        asyncio.get_running_loop().call_later(
-            grant.delay, self._redeem, line, group, ask, grant.granted, now + grant.delay
-        )
+        elif grant.granted:
+            line.promise(group, ask.lane, grant.granted)
+            asyncio.get_running_loop().call_later(
+                grant.delay, self._redeem, line, group, ask, grant.granted, now + grant.delay
+            )
 
     def _redeem(self, line: Line, group: Group, ask: Ask, permits: int, permit_at: float) -> None:
         self._hand_out(line, group, ask, permits, permit_at)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from consumers.backlog import Backlog
-from consumers.saturation import MOST_KNOWN, Saturation
+from consumers.saturation import MOST_KNOWN, SHORTEST_WAIT, Saturation
 from gateway.limits.buckets import Bucket
-from gateway.limits.grant import Reason
+from gateway.limits.grant import Ask, Grant, Reason
 from schemas.apis import Window
 from schemas.names import LANES
 
@@ -43,6 +43,22 @@ def test_the_newest_word_counts() -> None:
     known.note(API, "bulk", "paused", 9.0, 0.0)
     known.note(API, "interactive", "window", 5.0, 0.0)
     assert known.until(API, "interactive") == 5.0
+
+
+@pytest.mark.parametrize(
+    ("grant", "api", "chat"),
+    [
+        (Grant(2, 0.0, 0.0, ""), 0.0, 0.0),
+        (Grant(1, 0.0, 3.0, "window", 0), 13.0, 0.0),
+        (Grant(0, 0.0, 3.0, "window", 1), 0.0, 13.0),
+        (Grant(0, 0.0, 3.0, "settling", -1), 13.0, 0.0),
+        (Grant(0, 0.0, 0.0, "window", 1), 0.0, 10.0 + SHORTEST_WAIT),
+    ],
+)
+def test_a_grant_says_which_bucket_is_in_the_way(grant: Grant, api: float, chat: float) -> None:
+    known = Saturation(Backlog())
+    known.hear(Ask((API, CHAT), 2, "bulk"), grant, 10.0)
+    assert (known.until(API, "bulk"), known.until(CHAT, "bulk")) == (api, chat)
 
 
 def test_calls_in_the_broker_make_a_bucket_saturated() -> None:

@@ -234,6 +234,25 @@ async def test_a_promised_permit_holds_from_its_own_time() -> None:
     assert turn.waited >= 0.09
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+async def test_a_group_that_emptied_while_it_was_asked_for_serves_who_comes_then(
+    delay: float,
+) -> None:
+    limiter = Doled(Grant(1, delay, 0.0, ""))
+    limiter.open.clear()
+    line = scheduler(limiter)
+    gone = start(line, job(MANY, CHAT(1)))
+    await settled()
+    gone.cancel()
+    await ended([gone])
+    comes = start(line, job(MANY, CHAT(1)))
+    await settled()
+    limiter.open.set()
+    assert (await comes).waited < 1
+    assert len(limiter.batches) == 1
+    await eventually(lambda: not line._lines)
+
+
 async def test_a_promise_that_nobody_takes_is_lost_and_the_line_ends() -> None:
     line = scheduler(Doled(Grant(1, 0.05, 0.0, "")))
     task = start(line, job(MANY))
