@@ -20,7 +20,7 @@ from .figures import full_windows, quantile
 from .options import Options
 from .report import Findings, at_least, at_most
 
-LIMITS = {calls.USERS: arena.WIDE, calls.MESSAGES: arena.WIDE, calls.FOLDERS: "5/1"}
+LIMITS = {calls.USERS: arena.WIDE, calls.MESSAGES: arena.WIDE, calls.READ_DOCUMENTS: "5/1"}
 HOT_RATE, OTHER_RATE = 20.0, 80.0
 HOT_LIMIT = 5
 BACKLOG = 50_000
@@ -44,11 +44,11 @@ async def hot_api(options: Options) -> Findings:
             await loads.steady(producer, _other, rate=OTHER_RATE, seconds=3)
             alone = await _others(producer, seconds)
             crowd = asyncio.create_task(
-                loads.steady(producer, calls.create_folder, rate=HOT_RATE, seconds=seconds)
+                loads.steady(producer, calls.read_document, rate=HOT_RATE, seconds=seconds)
             )
             beside = await _others(producer, seconds)
             hot = await crowd
-            sends = await arena.sends(fleet, calls.FOLDERS)
+            sends = await arena.sends(fleet, calls.READ_DOCUMENTS)
     for what, lines in (("others alone", alone), ("others beside it", beside), ("hot API", hot)):
         findings.rows.append(_row(what, lines, seconds))
     usual, meanwhile = (quantile(loads.waits(lines), 0.99) for lines in (alone, beside))
@@ -92,7 +92,7 @@ async def hot_backlog(options: Options) -> Findings:
         idle = await loads.steady(producer, _other, rate=BACKLOG_RATE, seconds=seconds / 2)
         await producer.answered(idle, 10)
         await asyncio.gather(*(gateway.terminate() for gateway in gateways))
-        bodies = loads.many(calls.create_folder, BACKLOG)
+        bodies = loads.many(calls.read_document, BACKLOG)
         hot = await producer.publish(bodies, lane="bulk", seconds=86_000)
         began = time.time()
         draining = asyncio.create_task(_emptied(fleet))
@@ -104,7 +104,7 @@ async def hot_backlog(options: Options) -> Findings:
             findings.remarks.append("The lane's queue was not empty when the load ended.")
         emptied = await draining
         queues = await fleet.queues()
-        sends = await arena.sends(fleet, calls.FOLDERS, began)
+        sends = await arena.sends(fleet, calls.READ_DOCUMENTS, began)
     shares = full_windows(sends.accepted, _SPAN_SECONDS, time.time())
     quota = HOT_LIMIT * _SPAN_SECONDS
     findings.rows = [

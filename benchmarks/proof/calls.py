@@ -12,6 +12,7 @@ from .ledger import Line, Producer
 
 MESSAGES = "POST /open-apis/im/v1/messages"
 USERS = "GET /open-apis/contact/v3/users/:user_id"
+READ_DOCUMENTS = "GET /open-apis/docx/v1/documents/:document_id"
 FOLDERS = "POST /open-apis/drive/v1/files/create_folder"
 DOCUMENTS = "POST /open-apis/docx/v1/documents"
 
@@ -48,6 +49,15 @@ def create_folder() -> dict[str, Any]:
         "method": "POST",
         "path": "/open-apis/drive/v1/files/create_folder",
         "body": {"name": uuid.uuid4().hex, "folder_token": "fld_proof"},
+    }
+
+
+def read_document() -> dict[str, Any]:
+    """A read of an API that takes five a second, and nothing else protects."""
+    return {
+        "method": "GET",
+        "path": "/open-apis/docx/v1/documents/:document_id",
+        "path_params": {"document_id": uuid.uuid4().hex},
     }
 
 
