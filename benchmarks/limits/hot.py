@@ -18,7 +18,7 @@ from schemas.names import calls_queue
 from . import arena, loads
 from .figures import full_windows, quantile
 from .options import Options
-from .report import Findings, at_least, at_most
+from .report import Findings, Row, at_least, at_most
 
 LIMITS = {calls.USERS: arena.WIDE, calls.MESSAGES: arena.WIDE, calls.READ_DOCUMENTS: "5/1"}
 HOT_RATE, OTHER_RATE = 20.0, 80.0
@@ -67,7 +67,7 @@ async def _others(producer: Producer, seconds: float) -> list[Line]:
     return lines
 
 
-def _row(what: str, lines: Sequence[Line], seconds: float) -> dict[str, Any]:
+def _row(what: str, lines: Sequence[Line], seconds: float) -> Row:
     waits = loads.waits(list(lines))
     return {
         "what": what,
@@ -97,7 +97,7 @@ async def hot_backlog(options: Options) -> Findings:
         began = time.time()
         draining = asyncio.create_task(_emptied(fleet))
         await fleet.start_gateways(options.gateways)
-        ready = time.time()
+        ready, offset = time.time(), time.time() - time.monotonic()
         beside = await loads.steady(producer, _other, rate=BACKLOG_RATE, seconds=seconds)
         await producer.answered(beside, 10)
         if not draining.done():
@@ -110,6 +110,7 @@ async def hot_backlog(options: Options) -> Findings:
     findings.rows = [
         _row("idle", idle, seconds / 2),
         _row("over the backlog", beside, seconds),
+        _after(beside, ready + seconds if emptied is None else emptied, ready + seconds, offset),
         {"what": "hot API", "outcomes": str(summary(hot)["outcomes"])},
     ]
     usual, meanwhile = (quantile(loads.waits(lines), 0.99) for lines in (idle, beside))
@@ -125,6 +126,12 @@ async def hot_backlog(options: Options) -> Findings:
         f"Messages in queues at the end: { {n: m for n, m in queues.items() if m} }",
     ]
     return findings
+
+
+def _after(lines: list[Line], begin: float, end: float, offset: float) -> Row:
+    """What was offered between two Unix times, when all of the backlog had been moved."""
+    later = [line for line in lines if line.offered + offset >= begin]
+    return _row("the lane's queue empty", later, max(1.0, end - begin))
 
 
 async def _emptied(fleet: Fleet) -> float | None:
