@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from schemas.names import Lane
 
+UNDER_WAY_SECONDS = 1.0
+"""How long a call may be on its way into the queue, without being seen there."""
+
 
 @dataclass(slots=True)
 class _Queue:
@@ -33,12 +36,20 @@ class Backlog:
         queue = self._queues.get((bucket_key, lane))
         return queue is not None and producer in queue.moved
 
-    def seen(self, bucket_key: str, lane: Lane, depth: int) -> None:
-        """The queue holds so many calls; an empty one is forgotten."""
-        if depth <= 0:
-            self._queues.pop((bucket_key, lane), None)
-        else:
-            self._queues.setdefault((bucket_key, lane), _Queue()).depth = depth
+    def seen(self, bucket_key: str, lane: Lane, depth: int, asked_at: float = float("inf")) -> None:
+        """The queue held so many calls when it was looked at, Unix time.
+
+        Of an empty one only those calls count that went in too late to be seen.
+        """
+        queue = self._queues.setdefault((bucket_key, lane), _Queue())
+        queue.depth = depth
+        if depth > 0:
+            return
+        since = asked_at - UNDER_WAY_SECONDS
+        queue.moved = {name: at for name, at in queue.moved.items() if at > since}
+        queue.depth = len(queue.moved)
+        if not queue.moved:
+            del self._queues[bucket_key, lane]
 
     def moved(self, bucket_key: str, lane: Lane, producer: str | None) -> None:
         """A call of this producer goes into the queue now."""

@@ -49,7 +49,7 @@ class OverflowJanitor:
                 log.debug("overflow queues not looked after", reason=str(error))
 
     async def _remove(self, name: str) -> bool:
-        if not await self._takers.leave(name):
+        if self._takers.has(name):
             return False
         seen = await self._channel.look(name)
         if seen is not None:

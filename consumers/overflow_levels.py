@@ -34,10 +34,10 @@ class OverflowLevels:
         level = self._levels.get(name)
         return level.depth if level else 0
 
-    def seen(self, queue: OverflowQueue, depth: int) -> None:
-        """So many calls wait in the queue."""
+    def seen(self, queue: OverflowQueue, depth: int, asked_at: float) -> None:
+        """So many calls waited in the queue when it was looked at, Unix time."""
         self._level(queue).depth = depth
-        self._backlog.seen(queue.bucket, queue.lane, depth)
+        self._backlog.seen(queue.bucket, queue.lane, depth, asked_at)
         self._tell(queue.label, queue.lane)
 
     def taken(self, queue: OverflowQueue, history: History) -> None:

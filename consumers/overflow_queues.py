@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -153,7 +154,8 @@ class OverflowQueues:
                 await asyncio.sleep(self._look / 10)
 
     async def _look_at(self, name: str) -> None:
+        asked_at = time.time()
         seen = await self._channel.look(name)
         if row := self._rows.get(name):
-            self._levels.seen(row.queue, seen.messages if seen else 0)
+            self._levels.seen(row.queue, seen.messages if seen else 0, asked_at)
             (self._missing.discard if seen else self._missing.add)(name)

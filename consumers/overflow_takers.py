@@ -63,22 +63,20 @@ class OverflowTakers:
                 continue
             if self._draining or taker.running:
                 continue
-            if name not in wanted or not taker.is_open:
+            if not taker.is_open:
                 await self._drop(name).close()
+            elif name not in wanted:
+                # Closed when next looked at: a call may come until the broker has heard of it.
+                await taker.cancel()
         for name, queue in wanted.items():
             if self._connection is None or self._draining:
                 return
             if name not in self._takers:
                 await self._open(self._connection, queue)
 
-    async def leave(self, name: str) -> bool:
-        """Take no more from this queue; False where something of it is in hand."""
-        taker = self._takers.get(name)
-        if taker is not None:
-            if taker.running:
-                return False
-            await self._drop(name).close()
-        return True
+    def has(self, name: str) -> bool:
+        """Whether this process consumes the queue, or has calls of it in hand."""
+        return name in self._takers
 
     def used(self, *, at_least_every: float) -> list[str]:
         """The queues that calls were taken from since they were named last, so many seconds ago."""

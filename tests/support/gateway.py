@@ -63,6 +63,14 @@ class Gateway:
                         return
                 await asyncio.sleep(0.02)
 
+    async def metrics(self) -> str:
+        """What /metrics says."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{self.port}/metrics") as response,
+        ):
+            return await response.text()
+
     async def kill(self) -> None:
         """SIGKILL."""
         await self._end(signal.SIGKILL)

@@ -56,3 +56,16 @@ def test_more_taken_than_was_known_leaves_an_empty_queue() -> None:
         backlog.taken("b", "bulk", 1.0)
     assert backlog.depth("b", "bulk") == 0
     backlog.taken("unknown", "bulk", 1.0)
+
+
+def test_what_went_in_when_an_empty_queue_was_looked_at_may_be_there_by_now() -> None:
+    times = iter([100.0, 101.5, 102.5])
+    backlog = Backlog(lambda: next(times))
+    for name in ("early", "under way", "later"):
+        backlog.moved("b", "bulk", name)
+    backlog.seen("b", "bulk", 0, 102.0)
+    held = [name for name in ("early", "under way", "later") if backlog.holds("b", "bulk", name)]
+    assert held == ["under way", "later"]
+    assert backlog.depth("b", "bulk") == 2
+    backlog.seen("b", "bulk", 0, 104.0)
+    assert backlog.depth("b", "bulk") == 0
