@@ -7,7 +7,7 @@ import time
 from contextlib import AsyncExitStack
 
 from benchmarks.proof import calls
-from benchmarks.proof.ledger import Producer
+from benchmarks.proof.ledger import Producer, summary
 from schemas.names import LANES, Lane
 
 from . import arena, loads
@@ -71,6 +71,7 @@ async def _in_lane(options: Options, lane: Lane, findings: Findings) -> None:
             "small p50 s": round(quantile(waits, 0.5), 3),
             "small p99 s": round(quantile(waits, 0.99), 3),
             "small not ok": len(lines) - len(waits),
+            "outcomes": str(summary(lines)["outcomes"]),
             "Jain": round(index, 4),
             "429s": len(sends.rejected),
         }
