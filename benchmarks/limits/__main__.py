@@ -81,7 +81,8 @@ async def _run(names: list[str], options: Options) -> list[Findings]:
     task = asyncio.current_task()
     assert task is not None
     # Leaving by an exception ends every child; a signal's default would not.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     found = []
     for name in names:
         began = time.monotonic()
