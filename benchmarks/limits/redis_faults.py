@@ -99,6 +99,7 @@ async def _under(
         times = await _loaded(fleet, options, fault)
         alive = sum(gateway.alive for gateway in gateways)
         found = {api: await arena.sends(fleet, api) for api in limits}
+        back = _store_back(gateways, times.mended)
     windows = {api: parse_windows(text) for api, text in limits.items()}
     first = times.began + max(window.seconds for some in windows.values() for window in some)
     worst = max(
@@ -107,7 +108,6 @@ async def _under(
         for window in some
     )
     rates = _rates(found[calls.USERS], times)
-    back = _store_back(gateways, times.mended)
     findings.rows.append(
         {
             "what": what,

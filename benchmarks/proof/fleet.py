@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -114,6 +115,9 @@ class Fleet:
         if self._http is not None:
             await self._http.close()
         await asyncio.to_thread(self.stack.stop, purge=True)
+        if kind is None:
+            # Where something failed the logs tell why.
+            shutil.rmtree(self._folder)
 
     async def start_gateway(self, **settings: str) -> Gateway:
         """Start one process and wait until it consumes."""
