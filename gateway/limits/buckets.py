@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.apis import Window
 
@@ -13,9 +14,18 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.@:/ *-]{1,120}")
 _SHORT = 5
 _HOUR = 3600
 _GRAINS = 1440
-NARROW = 0.1
-"""Seconds; the margin of a short window until travel times are known, and at most."""
-_WIDE = 0.35
+
+
+class Margins(NamedTuple):
+    """Seconds that a permit is held beyond its window: beyond one of a few seconds, and beyond a
+    longer one."""
+
+    short: float
+    long: float
+
+
+USUAL = Margins(0.1, 0.35)
+"""What is taken until travel times are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +52,20 @@ class Bucket:
         shortest = min((window.seconds for window in self.windows), default=0)
         return shortest / _GRAINS if shortest >= _HOUR else 0.0
 
-    def spans(self, margin: float = NARROW) -> tuple[float, ...]:
+    def spans(self, margins: Margins = USUAL) -> tuple[float, ...]:
         """Seconds that a permit is held against each window: its length and a safety margin.
 
         We count departures, Feishu counts arrivals. Requests of one window that travel slowly and
         requests of the next that travel fast would meet in one window of theirs. 0.35 s covers the
-        travel times seen and costs a minute window 0.6 %. A window of a second would lose a
-        quarter, so short windows take *margin*, what travel times ask for, and leave the rare slow
-        request to the pause after a 429. A short window beside one that allows less in the long
-        run takes the wide margin for nothing: its bursts come further apart, and the long window
-        fills all the same.
+        travel times that are usual and costs a minute window 0.6 %. A window of a second would lose
+        a quarter, so short windows take less and leave the rare slow request to the pause after a
+        429. A short window beside one that allows less in the long run takes the long margin for
+        nothing: its bursts come further apart, and the long window fills all the same.
         """
         rate = min((window.limit / window.seconds for window in self.windows), default=0.0)
+        tight = Margins(margins.long, margins.long)
         return tuple(
-            span(window, margin if window.limit <= rate * window.seconds else _WIDE) + self.grain
+            span(window, margins if window.limit <= rate * window.seconds else tight) + self.grain
             for window in self.windows
         )
 
@@ -72,9 +82,9 @@ def key_of(*parts: str) -> str:
     return "|".join([_part(part) for part in parts])
 
 
-def span(window: Window, margin: float = NARROW) -> float:
-    """Seconds that a permit is held against a window, where a short one takes *margin*."""
-    return window.seconds + (margin if window.seconds <= _SHORT else _WIDE)
+def span(window: Window, margins: Margins = USUAL) -> float:
+    """Seconds that a permit is held against a window that stands alone."""
+    return window.seconds + (margins.short if window.seconds <= _SHORT else margins.long)
 
 
 def _part(text: str) -> str:

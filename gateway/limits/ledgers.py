@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from .buckets import NARROW, Bucket
+from .buckets import USUAL, Bucket, Margins
 from .ledger import Ledger, ages
 from .store import LimitStore, Report
 
@@ -36,10 +36,10 @@ class Ledgers:
         """The bucket's ledger, where it was used lately."""
         return self._ledgers.get(bucket.key)
 
-    def margin(self, bucket: Bucket) -> float:
-        """Seconds of margin that the bucket's short windows need (see Travel)."""
+    def margins(self, bucket: Bucket) -> Margins:
+        """What the bucket's windows need beyond their length (see Travel)."""
         ledger = self._ledgers.get(bucket.key)
-        return ledger.travel.margin if ledger else NARROW
+        return ledger.travel.margins if ledger else USUAL
 
     def holders(self) -> list[tuple[Bucket, set[str]]]:
         """Calls under way by the buckets whose places they take."""

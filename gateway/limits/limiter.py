@@ -158,7 +158,7 @@ class Limiter:
             return None
         try:
             self._metrics.limit_asks.inc()
-            answer = await self._store.acquire(asks, self._ledgers.margin, epoch)
+            answer = await self._store.acquire(asks, self._ledgers.margins, epoch)
             now = self._clock()
             self._standing.hear(sent, now, answer.now)
             if answer.permits is None:

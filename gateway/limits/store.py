@@ -14,11 +14,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from .batches import Batches, Command
-from .buckets import NARROW, Bucket
+from .buckets import USUAL, Bucket, Margins
 from .grant import Ask
-
-Margins = Callable[[Bucket], float]
-"""Seconds of margin that a bucket's short windows need."""
 
 PAUSED = 2
 BUSY = 4
@@ -100,7 +97,9 @@ class LimitStore:
         self._beat = Script.load("beat.lua")
         self._acquires = Batches(self._acquire_all)
 
-    async def acquire(self, asks: Sequence[Ask], margins: Margins, epoch: int) -> Answer:
+    async def acquire(
+        self, asks: Sequence[Ask], margins: Callable[[Bucket], Margins], epoch: int
+    ) -> Answer:
         """Take permits for each ask in order; asks of one moment share a round trip."""
         numbers: dict[str, int] = {}
         keys, of_buckets, of_asks = [f"{self._tag}:fence"], list[str | int](), list[str | int]()
@@ -171,7 +170,7 @@ class LimitStore:
         for age, permits in report.grants:
             flat += (_microseconds(age), permits)
         keys = (f"{self._tag}:fence", *self._keys(report.bucket, epoch))
-        of_bucket = arguments_of(report.bucket, NARROW)
+        of_bucket = arguments_of(report.bucket, USUAL)
         return (self._report.sha, len(keys), *keys, epoch, *of_bucket, *flat)
 
     async def _acquire_all(self, commands: Sequence[Command]) -> Sequence[Any]:
@@ -219,9 +218,9 @@ class Script:
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def arguments_of(bucket: Bucket, margin: float) -> list[int]:
+def arguments_of(bucket: Bucket, margins: Margins) -> list[int]:
     """What `bucket.lua` reads of a bucket that is not in Redis: its limits."""
-    spans = bucket.spans(margin)
+    spans = bucket.spans(margins)
     keep = math.ceil(max(spans, default=0.0) * 2000) + 1000
     flat = [bucket.at_once, keep, _microseconds(bucket.grain), len(bucket.windows)]
     for window, seconds in zip(bucket.windows, spans, strict=True):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from .buckets import NARROW
+from .buckets import USUAL, Margins
 
-LEAST = 0.01
+LEAST, MOST = 0.01, 0.6
 _ENOUGH = 20
-_PERIOD = 30.0
-_SAFETY = 1.25
+_PERIOD = 60.0
 
 
 class Travel:
-    """The margin that one bucket's short windows need. Times are monotonic seconds.
+    """The margins that one bucket's windows need. Times are monotonic seconds.
 
     Feishu counts a request somewhere between its permit and its answer. Two requests therefore
     come closer together by no more than the slower one was under way, and a margin of that length
-    lets none of them meet. The slowest of the last 30 to 60 seconds counts, with a quarter on top.
+    lets none of them meet. The slowest of the last one to two minutes counts. Where answers take
+    long because Feishu works long, it asks for more than is needed: a long window so loses no more
+    than MOST, a short one no more than what is usual.
     """
 
     __slots__ = ("_before", "_began", "_count", "_slowest")
@@ -35,8 +36,9 @@ class Travel:
         self._slowest = max(self._slowest, answered_at - permit_at)
 
     @property
-    def margin(self) -> float:
-        """Seconds, at most the margin that is taken while too few requests were seen."""
+    def margins(self) -> Margins:
+        """What the slowest request asks for, within bounds; the usual while there were few."""
         if self._count < _ENOUGH:
-            return NARROW
-        return min(NARROW, max(LEAST, _SAFETY * max(self._slowest, self._before)))
+            return USUAL
+        slowest = max(self._slowest, self._before)
+        return Margins(min(max(slowest, LEAST), USUAL.short), min(max(slowest, USUAL.long), MOST))

@@ -11,7 +11,7 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from .buckets import NARROW, Bucket
+from .buckets import USUAL, Bucket
 from .store import Script, StoreAwayError, arguments_of
 from .told import Fleet, together, waiting_prefix
 
@@ -110,7 +110,7 @@ class LimitView:
     def _command(self, bucket: Bucket, epoch: int) -> tuple[str | int, ...]:
         keys = [f"{self._tag}:{kind}:{epoch}:{bucket.key}" for kind in _KINDS]
         # What margin a process really takes depends on how long its own requests travel.
-        arguments = arguments_of(bucket, NARROW)
+        arguments = arguments_of(bucket, USUAL)
         return (self._script.sha, len(keys) + 1, f"{self._tag}:fence", *keys, epoch, *arguments)
 
     async def _run(self, commands: Sequence[tuple[str | int, ...]]) -> list[list[int]]:
