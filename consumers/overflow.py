@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -13,6 +14,7 @@ from gateway.limits.buckets import Bucket
 from gateway.metrics import Metrics
 from gateway.overflow_queues import IDLE_SECONDS, OverflowQueue, OverflowRegistry
 from schemas import names
+from schemas.names import Lane
 
 from .backlog import Backlog
 from .copies import moved_copy
@@ -22,6 +24,11 @@ from .work import Work
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 MOST_RETURNS = 3
+AT_ONCE: Mapping[Lane, int] = {"interactive": 32, "bulk": 8}
+"""Calls of a lane on their way at once: a backlog of thousands must not fill the event loop."""
+COURTESY = 3.0
+"""Turns of the event loop that a bulk call leaves to others after its own."""
+LONGEST_COURTESY = 0.1
 MOST_QUEUES = 1000
 """Overflow queues that one process moves calls into: each costs the broker a Raft group, and every
 process a channel."""
@@ -65,6 +72,7 @@ class Mover:
         self._again_after, self._safe_for = idle / 10, idle / 2
         self._ask_pause = min(2.0, self._again_after)
         self._places: dict[str, _Place] = {}
+        self._gates = {lane: asyncio.Semaphore(most) for lane, most in AT_ONCE.items()}
 
     async def move(self, work: Work, bucket: Bucket) -> bool:
         """Move a call; True once the broker has confirmed it, so that the delivery may be acked.
@@ -79,7 +87,7 @@ class Mover:
         while await self._prepared(place):
             # Before it is published: a call that comes out went in at a later time than noted here.
             self._backlog.moved(bucket.key, work.lane, producer)
-            outcome = await self._publish(work, place.queue.name)
+            outcome = await self._publish_in_turn(work, place.queue.name)
             if outcome is Published.CONFIRMED:
                 self._metrics.calls_moved.labels(place.queue.label, work.lane).inc()
                 return True
@@ -95,6 +103,18 @@ class Mover:
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
         return False
+
+    async def _publish_in_turn(self, work: Work, queue: str) -> Published:
+        """Publish; bulk moves make way as much as the process, or the machine, is busy."""
+        async with self._gates[work.lane]:
+            if work.lane == "interactive":
+                return await self._publish(work, queue)
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            busy = time.monotonic() - began
+            outcome = await self._publish(work, queue)
+            await asyncio.sleep(min(LONGEST_COURTESY, COURTESY * busy))
+            return outcome
 
     async def _publish(self, work: Work, queue: str) -> Published:
         delivery, job = work.delivery, work.job

@@ -44,9 +44,11 @@ class Verdicts:
         ]
         if not behind and not saturated:
             return []
-        places = self._places(line, now)
-        error = self._leave(waiter, places[waiter], behind, now) if behind else None
-        error = error or self._too_long(waiter, places[waiter], now)
+        if behind:
+            # All that waits in the broker is ahead of it, which says more than the line does.
+            line.remove(waiter)
+            return [(waiter, self._leave(waiter, (0, 0), behind, now))]
+        error = self._too_long(waiter, self._places(line, now)[waiter], now)
         if error is None:
             return self._excess(line, saturated, lane, now)
         line.remove(waiter)

@@ -81,6 +81,7 @@ function Bucket:take(permits, at, holder)
   self.total, self.newest = self.total + permits, math.max(self.newest, stamp)
   if self.at_once > 0 then
     self.taken, self.holders = self.taken + 1, self.holders or {}
+    self.held_from = at -- and not the stamp, which a coarse grain puts into the past
     self.holders[#self.holders + 1] = holder
   end
   if self.paused > 0 then
@@ -99,7 +100,7 @@ function Bucket:write(lease)
   if self.holders then
     redis.call('ZREMRANGEBYSCORE', self.places, '-inf', plain(now))
     for _, holder in ipairs(self.holders) do
-      redis.call('ZADD', self.places, plain(self.newest + lease), holder)
+      redis.call('ZADD', self.places, plain(self.held_from + lease), holder)
     end
     redis.call('PEXPIRE', self.places, math.ceil(2 * lease / 1000))
   end

@@ -41,15 +41,17 @@ class Ledgers:
         ledger = self._ledgers.get(bucket.key)
         return ledger.travel.margins if ledger else USUAL
 
-    def holders(self) -> list[tuple[Bucket, set[str]]]:
-        """Calls under way by the buckets whose places they take."""
-        return [
-            (ledger.bucket, ledger.holders) for ledger in self._ledgers.values() if ledger.holders
-        ]
+    async def keep_places(self, epoch: int) -> None:
+        """Renew the places of calls under way. Raise StoreAwayError."""
+        kept = [(each.bucket, set(each.holders)) for each in self._ledgers.values() if each.holders]
+        await self._store.keep_places(kept, epoch)
+        # What was given back meanwhile may have been renewed afterwards.
+        ended = [(bucket, names - self.of(bucket).holders) for bucket, names in kept]
+        await self._store.keep_places([pair for pair in ended if pair[1]], epoch, free=True)
 
     def paused(self, now: float) -> list[Bucket]:
         """Buckets whose pause is not over."""
-        return [ledger.bucket for ledger in self._ledgers.values() if ledger.paused_until > now]
+        return [each.bucket for each in self._ledgers.values() if each.paused_until > now]
 
     def owe(self, bucket: Bucket) -> None:
         """The store does not know of the bucket's last grant or pause."""

@@ -67,7 +67,7 @@ class Membership:
                 if self._standing.is_doubtful:
                     epoch = await self._beat_once()
                 await self._ledgers.tell(epoch)
-                await self._store.keep_places(self._ledgers.holders(), epoch)
+                await self._ledgers.keep_places(epoch)
             except StoreAwayError as error:
                 self.leave(error)
                 return

@@ -127,6 +127,7 @@ class _Call:
             for name in shapes
         }
         self.taken: dict[str, list[str]] = {name: [] for name in shapes}
+        self.held_from = dict.fromkeys(shapes, now)
         self.touched: set[str] = set()
         self.stamps = {name: model.of(name).newest for name in shapes}
 
@@ -165,7 +166,9 @@ class _Call:
                 it.seen = self.now
             if self.taken[name] and self.shapes[name].at_once:
                 it.places = {h: until for h, until in it.places.items() if until > self.now}
-                it.places |= dict.fromkeys(self.taken[name], self.stamps[name] + self.model.lease)
+                it.places |= dict.fromkeys(
+                    self.taken[name], self.held_from[name] + self.model.lease
+                )
 
     def _barred(self, name: str, holder: str) -> tuple[int, int] | None:
         it, at_once = self.model.of(name), self.shapes[name].at_once
@@ -235,6 +238,7 @@ class _Call:
                 else:
                     it.log.append((stamp, count))
             self.taken[name].append(ask.holder)
+            self.held_from[name] = at
             self.stamps[name] = max(self.stamps[name], stamp)
             if it.until > 0:
                 it.canary = self.now

@@ -19,6 +19,8 @@ REAL = (
     Shape((Window(20, 60_350_000, MINUTE), Window(3, 1_350_000, 1_000_000))),
     Shape((Window(1, DAY + MINUTE + 350_000, DAY),), 0, MINUTE),
     Shape((Window(9, DAY + MINUTE + 350_000, DAY),), 0, MINUTE),
+    Shape((Window(9, DAY + MINUTE + 350_000, DAY),), 1, MINUTE),
+    Shape((Window(20, DAY + MINUTE + 350_000, DAY),), 0, MINUTE),
     Shape((Window(7000, 1_100_000, 1_000_000),)),
     Shape((Window(1_000_000, 60_350_000, MINUTE),)),
     Shape((Window(5, 1_100_000, 1_000_000),), at_once=2),

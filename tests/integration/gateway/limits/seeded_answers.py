@@ -135,8 +135,14 @@ ANSWER_DEFECTS = (
     Defect(
         "places are not taken",
         "acquire.lua",
-        "redis.call('ZADD', self.places, plain(self.newest + lease), holder)",
+        "redis.call('ZADD', self.places, plain(self.held_from + lease), holder)",
         "local _ = holder",
+    ),
+    Defect(
+        "a place is kept from a stamp on that a grain puts into the past",
+        "acquire.lua",
+        "self.held_from = at",
+        "self.held_from = stamp",
     ),
     Defect(
         "places taken in the same script do not count",

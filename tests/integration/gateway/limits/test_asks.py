@@ -9,7 +9,7 @@ import pytest
 
 from gateway.limits.buckets import Bucket
 from gateway.limits.grant import Ask
-from schemas.apis import parse_windows
+from schemas.apis import Window, parse_windows
 from tests.integration.gateway.limits.support import MakeLimiter, bucket, refuse, take
 
 API, CHAT = bucket("50/1", "POST /messages"), bucket("5/1", "chat")
@@ -65,6 +65,18 @@ async def test_places_are_shared_given_back_and_kept_while_a_call_is_under_way(
     one.release((TABLE,), "first")
     await asyncio.sleep(0.1)
     assert (await take(other, TABLE, 1, holder="second")).granted == 1
+
+
+async def test_a_place_is_kept_though_the_log_of_a_day_counts_by_the_minute(
+    make_limiter: MakeLimiter,
+) -> None:
+    drive = Bucket("drive", (Window(10_000, 86_400),), at_once=1)
+    one, other = await make_limiter(beat_seconds=60), await make_limiter()
+    assert (await take(one, drive, 1, holder="first")).granted == 1
+    assert (await take(other, drive, 1, holder="second")).reason == "busy"
+    one.release((drive,), "first")
+    await asyncio.sleep(0.1)
+    assert (await take(other, drive, 1, holder="second")).granted == 1
 
 
 async def test_the_place_of_a_process_that_died_is_free_after_its_lease(
