@@ -26,9 +26,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 MOST_RETURNS = 3
 AT_ONCE: Mapping[Lane, int] = {"interactive": 32, "bulk": 8}
 """Calls of a lane on their way at once: a backlog of thousands must not fill the event loop."""
-COURTESY = 3.0
-"""Turns of the event loop that a bulk call leaves to others after its own."""
-LONGEST_COURTESY = 0.1
+COURTESY = 8.0
+"""Turns of the event loop that a bulk call leaves to others after its own, while somebody waits."""
+LONGEST_COURTESY = 0.25
+LATELY = 2.0
+"""Seconds after an interactive call in which the next one is expected."""
 MOST_QUEUES = 1000
 """Overflow queues that one process moves calls into: each costs the broker a Raft group, and every
 process a channel."""
@@ -64,6 +66,7 @@ class Mover:
         *,
         idle: float = IDLE_SECONDS,
     ) -> None:
+        self._interactive_at = float("-inf")
         self._publisher = publisher
         self._registry = registry
         self._channel = channel
@@ -73,6 +76,10 @@ class Mover:
         self._ask_pause = min(2.0, self._again_after)
         self._places: dict[str, _Place] = {}
         self._gates = {lane: asyncio.Semaphore(most) for lane, most in AT_ONCE.items()}
+
+    def make_way(self) -> None:
+        """An interactive call has come: bulk moves make way for it and those that follow."""
+        self._interactive_at = time.monotonic()
 
     async def move(self, work: Work, bucket: Bucket) -> bool:
         """Move a call; True once the broker has confirmed it, so that the delivery may be acked.
@@ -105,11 +112,11 @@ class Mover:
         return False
 
     async def _publish_in_turn(self, work: Work, queue: str) -> Published:
-        """Publish; bulk moves make way as much as the process, or the machine, is busy."""
+        """Publish; while interactive calls come, bulk makes way as much as the machine is busy."""
         async with self._gates[work.lane]:
-            if work.lane == "interactive":
-                return await self._publish(work, queue)
             began = time.monotonic()
+            if work.lane == "interactive" or began - self._interactive_at > LATELY:
+                return await self._publish(work, queue)
             await asyncio.sleep(0)
             busy = time.monotonic() - began
             outcome = await self._publish(work, queue)

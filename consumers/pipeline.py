@@ -41,6 +41,9 @@ class Mover(Protocol):
     async def move(self, work: Work, bucket: Bucket) -> bool:
         """Move a call into the bucket's overflow queue; False where it cannot be moved now."""
 
+    def make_way(self) -> None:
+        """An interactive call has come."""
+
 
 class Pipeline:
     """Carries deliveries to their end; knows nothing of channels and acks."""
@@ -119,6 +122,8 @@ class Pipeline:
             ending = finish(unsafe, has_reply_to=work.has_reply_to)
             await self._endings.of_work(work, ending, None)
             return True
+        if work.lane == "interactive" and self._overflow is not None:
+            self._overflow.make_way()
         while True:
             try:
                 ended = await self._try(work)

@@ -26,8 +26,8 @@ class Work:
     """Seconds spent waiting for a permit, in an overflow queue or in line."""
 
     def __post_init__(self) -> None:
-        if self.moved and (moved_at := self.envelope.history.moved_at):
-            self.waited = max(0.0, self.delivery.received - moved_at)
+        if self.moved and self.delivery.exchange == names.OVERFLOW_EXCHANGE:
+            self.waited = max(0.0, self.delivery.received - self.envelope.history.moved_at)
 
     @property
     def lane(self) -> Lane:
@@ -37,8 +37,8 @@ class Work:
 
     @property
     def moved(self) -> bool:
-        """Whether it comes out of an overflow queue, where it must not go again."""
-        return self.delivery.exchange == names.OVERFLOW_EXCHANGE
+        """Whether it was in an overflow queue, where it must not go again."""
+        return self.envelope.history.moved_at > 0
 
     @property
     def producer(self) -> str | None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aio_pika
 import aiohttp
 
 from benchmarks.proof.fleet import Fleet
 from sandbox.feishu.limits import WindowModel
 from sandbox.feishu.options import DEFAULT_APP_ID, DEFAULT_SECRET
+from schemas.names import Lane, calls_queue
 
 from .figures import Sends
 
 TOKEN_PATH = "/open-apis/auth/v3/tenant_access_token/internal"
+_DRAIN_SECONDS = 300.0
 WIDE = "1000000/1"
 """A limit that never binds."""
 TAIL = {"share": 0.01, "ms": 380}
@@ -71,3 +76,16 @@ async def token(fleet: Fleet) -> str:
         session.post(fleet.sandbox_url + TOKEN_PATH, json=credentials) as response,
     ):
         return str((await response.json())["tenant_access_token"])
+
+
+async def emptied(fleet: Fleet, lane: Lane) -> float | None:
+    """Unix time at which a lane's queue has no ready messages; None when it takes long."""
+    connection = await aio_pika.connect(fleet.stack.rabbitmq_url)
+    async with connection, connection.channel() as channel:
+        until = time.monotonic() + _DRAIN_SECONDS
+        while time.monotonic() < until:
+            declared = await channel.declare_queue(calls_queue("default", lane), passive=True)
+            if declared.declaration_result.message_count == 0:
+                return time.time()
+            await asyncio.sleep(0.25)
+    return None

@@ -5,40 +5,63 @@ from __future__ import annotations
 from .buckets import USUAL, Margins
 
 LEAST, MOST = 0.01, 0.6
-_ENOUGH = 20
-_PERIOD = 60.0
+ENOUGH = 20
 
 
 class Travel:
     """The margins that one bucket's windows need. Times are monotonic seconds.
 
-    Feishu counts a request somewhere between its permit and its answer. Two requests therefore
-    come closer together by no more than the slower one was under way, and a margin of that length
-    lets none of them meet. The slowest of the last one to two minutes counts. Where answers take
-    long because Feishu works long, it asks for more than is needed: a long window so loses no more
-    than MOST, a short one no more than what is usual.
+    Feishu counts a request somewhere between its permit and its answer. How long it takes to get
+    there varies no more than how long the whole way takes, since the way back and Feishu's work
+    vary by themselves: a margin of that difference lets no two requests meet. A long window looks
+    back one to two minutes and loses no more than MOST; a short one, for which every millisecond
+    counts, looks back ten to twenty seconds and takes no more than what is usual.
     """
 
-    __slots__ = ("_before", "_began", "_count", "_slowest")
+    __slots__ = ("_count", "_lately", "_long")
 
     def __init__(self) -> None:
         self._count = 0
-        self._began = 0.0
-        self._before = 0.0
-        self._slowest = 0.0
+        self._lately = _Spread(10.0)
+        self._long = _Spread(60.0)
 
     def add(self, permit_at: float, answered_at: float) -> None:
         """Note one request that was answered."""
-        if answered_at - self._began > _PERIOD:
-            self._before, self._slowest = self._slowest, 0.0
-            self._began = answered_at
         self._count += 1
-        self._slowest = max(self._slowest, answered_at - permit_at)
+        for spread in (self._lately, self._long):
+            spread.add(answered_at - permit_at, answered_at)
 
     @property
     def margins(self) -> Margins:
-        """What the slowest request asks for, within bounds; the usual while there were few."""
-        if self._count < _ENOUGH:
+        """What the travel times seen ask for, within bounds; the usual while there were few."""
+        if self._count < ENOUGH:
             return USUAL
-        slowest = max(self._slowest, self._before)
-        return Margins(min(max(slowest, LEAST), USUAL.short), min(max(slowest, USUAL.long), MOST))
+        short = min(max(LEAST, self._lately.seconds), USUAL.short)
+        return Margins(short, min(max(USUAL.long, self._long.seconds), MOST))
+
+
+class _Spread:
+    """Between the fastest and the slowest of the last one to two periods."""
+
+    __slots__ = ("_before", "_began", "_now", "_period")
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._began = float("-inf")
+        self._before: tuple[float, float] | None = None
+        self._now: tuple[float, float] | None = None
+
+    def add(self, taken: float, at: float) -> None:
+        if at - self._began > self._period:
+            # After a silence of two periods nothing of before counts.
+            self._before = self._now if at - self._began <= 2 * self._period else None
+            self._began, self._now = at, None
+        fastest, slowest = self._now or (taken, taken)
+        self._now = min(fastest, taken), max(slowest, taken)
+
+    @property
+    def seconds(self) -> float:
+        spans = [span for span in (self._before, self._now) if span is not None]
+        if not spans:
+            return 0.0
+        return max(slowest for _, slowest in spans) - min(fastest for fastest, _ in spans)

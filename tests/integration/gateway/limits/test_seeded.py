@@ -17,7 +17,7 @@ from tests.integration.gateway.limits.seeded_answers import ANSWER_DEFECTS
 from tests.support.limits_player import Command, Player, Setting
 from tests.support.limits_sequences import sequence_of
 
-ENOUGH = 1000
+ENOUGH = 3000
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.limits.buckets import USUAL, Margins
-from gateway.limits.travel import LEAST, MOST, Travel
+from gateway.limits.travel import ENOUGH, LEAST, MOST, Travel
 
 
 def travelled(*seconds: float, at: float = 100.0) -> Travel:
@@ -13,24 +15,40 @@ def travelled(*seconds: float, at: float = 100.0) -> Travel:
     return travel
 
 
-def test_usual_until_enough_were_seen() -> None:
-    assert travelled(*[0.02] * 19).margins == USUAL
-    assert travelled(*[0.02] * 20).margins != USUAL
+def test_the_usual_until_enough_were_seen() -> None:
+    assert travelled(*[0.02] * (ENOUGH - 1)).margins == USUAL
+    assert travelled(*[0.02] * ENOUGH).margins != USUAL
 
 
-def test_the_slowest_counts() -> None:
-    assert round(travelled(*[0.02] * 20, 0.05).margins.short, 6) == 0.05
-    assert round(travelled(*[0.02] * 20, 0.5).margins.long, 6) == 0.5
+def test_what_they_differ_counts_and_not_how_long_they_take() -> None:
+    assert travelled(*[0.5] * ENOUGH, 0.55).margins.short == pytest.approx(0.05)
+    assert travelled(*[0.02] * ENOUGH, 0.52).margins.long == pytest.approx(0.5)
+    assert travelled(*[0.52] * ENOUGH, 0.02).margins.long == pytest.approx(0.5)
 
 
 def test_bounds() -> None:
-    assert travelled(*[0.001] * 20).margins == Margins(LEAST, USUAL.long)
-    assert travelled(*[3.0] * 20).margins == Margins(USUAL.short, MOST)
+    assert travelled(*[0.5] * ENOUGH).margins == Margins(LEAST, USUAL.long)
+    assert travelled(*[0.01] * ENOUGH, 3.0).margins == Margins(USUAL.short, MOST)
 
 
 def test_a_slow_one_is_remembered_for_a_minute_and_forgotten_after_two() -> None:
-    travel = travelled(*[0.02] * 20, 0.5)
-    travel.add(161.0 - 0.02, 161.0)
-    assert round(travel.margins.long, 6) == 0.5
+    travel = travelled(*[0.02] * ENOUGH, 0.52)
+    for at in (161.0, 219.0):
+        travel.add(at - 0.02, at)
+        assert travel.margins.long == pytest.approx(0.5)
     travel.add(222.0 - 0.02, 222.0)
     assert travel.margins.long == USUAL.long
+
+
+def test_a_short_window_forgets_it_after_twenty_seconds() -> None:
+    travel = travelled(*[0.02] * ENOUGH, 0.09)
+    travel.add(111.0 - 0.02, 111.0)
+    assert travel.margins.short == pytest.approx(0.07)
+    travel.add(122.0 - 0.02, 122.0)
+    assert travel.margins.short == LEAST
+
+
+def test_after_a_long_silence_nothing_of_before_counts() -> None:
+    travel = travelled(*[0.02] * ENOUGH, 0.09)
+    travel.add(200.0 - 0.02, 200.0)
+    assert travel.margins.short == LEAST
