@@ -40,6 +40,7 @@ class Steps:
         self.ends: list[Finish] = []
         self.finished_turns: list[Turn] = []
         self.permit_at = 0.0
+        self.made_way = 0
 
     async def turn(self, job: Any, lane: str, **how: Any) -> Turn:
         self.asked = {"lane": lane, **how}
@@ -59,6 +60,9 @@ class Steps:
     async def move(self, work: Work, bucket: Bucket) -> bool:
         self.moved.append(bucket)
         return self.room
+
+    def make_way(self) -> None:
+        self.made_way += 1
 
     async def send_on(self, exchange: str, key: str, body: bytes, properties: Any) -> None:
         self.sent_on.append((exchange, properties["headers"]))
@@ -91,11 +95,19 @@ async def test_the_scheduler_is_told_who_calls_and_hears_when_the_try_has_ended(
     steps = Steps(TURN)
     delivery = call(user_id="p", routing_key="default.bulk", exchange=names.OVERFLOW_EXCHANGE)
     delivery.headers[names.HEADER_ORIGIN_USER] = "p"  # type: ignore[index]
+    delivery.headers[names.HEADER_MOVED_AT] = int(time.time() * 1000)  # type: ignore[index]
     assert await pipeline(steps).process(delivery, "default")
     assert steps.asked == {"lane": "bulk", "producer": "p", "moved": True}
     assert steps.permit_at == TURN.permit_at
     assert steps.finished_turns == [TURN]
     assert steps.ends == [Finish(None, reply=True, dead=None)]
+
+
+async def test_interactive_calls_are_made_way_for() -> None:
+    for lane, times in (("interactive", 1), ("bulk", 0)):
+        steps = Steps(TURN)
+        assert await pipeline(steps).process(call(routing_key=f"default.{lane}"), "default")
+        assert steps.made_way == times
 
 
 async def test_the_scheduler_hears_of_a_try_that_broke_down() -> None:

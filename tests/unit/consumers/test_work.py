@@ -44,6 +44,14 @@ def test_a_clock_that_is_ahead_makes_no_negative_wait() -> None:
     assert moved(NOW + 5.0).waited == 0.0
 
 
+def test_once_moved_is_moved_whatever_rung_it_came_from() -> None:
+    came_back = moved(NOW - 7.5)
+    copy = make_copy(came_back.delivery)
+    again = Work(copy, "default", address_of(copy), open_envelope(copy), make_job())
+    assert again.moved
+    assert again.waited == 0.0
+
+
 def test_a_copy_from_a_retry_rung_may_be_moved() -> None:
     copy = make_copy(make_delivery(user_id="p"))
     again = Work(copy, "default", address_of(copy), open_envelope(copy), make_job())
