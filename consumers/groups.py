@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.jobs import Job
@@ -60,18 +62,25 @@ class Waiter:
 
 
 class Batch:
-    """Asks in the making."""
+    """Asks in the making, for one of `live` processes that share the limits.
 
-    def __init__(self) -> None:
+    Each asks for its part at a time: who comes first at a full bucket would else take all that it
+    has, and the calls of the others would wait for nothing but that.
+    """
+
+    def __init__(self, bucket: Bucket, live: int) -> None:
+        self._live = live
+        self._most = min(MOST_PERMITS, self._part((bucket,)))
         self.asks: list[tuple[Group, Ask]] = []
         self._permits = 0
+        self._of_group: Counter[Group] = Counter()
         self._groups: set[Group] = set()
         self._places: set[str] = set()
 
     def add(self, group: Group, lane: Lane) -> bool:
         """Ask for one permit more; False where the batch is full."""
         self._groups.add(group)
-        if self._permits == MOST_PERMITS or len(self._groups) > MOST_GROUPS:
+        if self._permits == self._most or len(self._groups) > MOST_GROUPS:
             return False
         places = {bucket.key for bucket in group.buckets if bucket.at_once}
         if places:
@@ -80,14 +89,24 @@ class Batch:
                 self._places |= places
                 self._append(group, Ask(group.buckets, 1, lane, uuid.uuid4().hex))
             return True
+        if self._of_group[group] >= self._part(group.buckets):
+            return True
         last_group, last = self.asks[-1] if self.asks else (None, None)
         if last is not None and last_group is group and last.lane == lane:
             self.asks[-1] = (group, last._replace(want=last.want + 1))
-            self._permits += 1
+            self._count(group)
         else:
             self._append(group, Ask(group.buckets, 1, lane))
         return True
 
     def _append(self, group: Group, ask: Ask) -> None:
         self.asks.append((group, ask))
+        self._count(group)
+
+    def _count(self, group: Group) -> None:
         self._permits += 1
+        self._of_group[group] += 1
+
+    def _part(self, buckets: Iterable[Bucket]) -> int:
+        limits = [window.limit for bucket in buckets for window in bucket.windows]
+        return math.ceil(min(limits, default=MOST_PERMITS) / self._live)

@@ -122,9 +122,9 @@ class Line:
         group.promised[lane] -= permits
         self._forget(group)
 
-    def asks(self, saturation: Saturation, now: float) -> list[tuple[Group, Ask]]:
-        """What to ask the limiter for now, in the order in which it should give."""
-        batch = Batch()
+    def asks(self, saturation: Saturation, now: float, live: int) -> list[tuple[Group, Ask]]:
+        """What one of `live` processes asks the limiter for now, in the order to be served in."""
+        batch = Batch(self.bucket, live)
         for lane in LANES:
             # Those for whom a permit will hold are passed over: the first of their group.
             promised = {

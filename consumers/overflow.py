@@ -17,6 +17,7 @@ from schemas import names
 from schemas.names import Lane
 
 from .backlog import Backlog
+from .congestion import Pace
 from .copies import moved_copy
 from .overflow_channel import NotConnected, OverflowChannel
 from .publisher import Published, Publisher
@@ -26,9 +27,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 MOST_RETURNS = 3
 AT_ONCE: Mapping[Lane, int] = {"interactive": 32, "bulk": 8}
 """Calls of a lane on their way at once: a backlog of thousands must not fill the event loop."""
-COURTESY = 8.0
-"""Turns of the event loop that a bulk call leaves to others after its own, while somebody waits."""
-LONGEST_COURTESY = 0.25
+COURTESY = 20.0
+"""How many times its own lateness a bulk call makes way, while somebody waits."""
+LONGEST_COURTESY = 0.5
 LATELY = 2.0
 """Seconds after an interactive call in which the next one is expected."""
 MOST_QUEUES = 1000
@@ -67,6 +68,7 @@ class Mover:
         idle: float = IDLE_SECONDS,
     ) -> None:
         self._interactive_at = float("-inf")
+        self._pace = Pace()
         self._publisher = publisher
         self._registry = registry
         self._channel = channel
@@ -112,15 +114,21 @@ class Mover:
         return False
 
     async def _publish_in_turn(self, work: Work, queue: str) -> Published:
-        """Publish; while interactive calls come, bulk makes way as much as the machine is busy."""
+        """Publish; while interactive calls come, bulk makes way as much as there is congestion.
+
+        Congestion shows in what a turn of the event loop takes, and in what a confirm takes longer
+        than the fastest of late.
+        """
         async with self._gates[work.lane]:
-            began = time.monotonic()
-            if work.lane == "interactive" or began - self._interactive_at > LATELY:
+            if work.lane == "interactive":
                 return await self._publish(work, queue)
+            began = time.monotonic()
             await asyncio.sleep(0)
-            busy = time.monotonic() - began
+            turned = time.monotonic()
             outcome = await self._publish(work, queue)
-            await asyncio.sleep(min(LONGEST_COURTESY, COURTESY * busy))
+            late = turned - began + self._pace.lateness(time.monotonic() - turned)
+            awaited = began - self._interactive_at < LATELY
+            await asyncio.sleep(min(LONGEST_COURTESY, late * (COURTESY if awaited else 1)))
             return outcome
 
     async def _publish(self, work: Work, queue: str) -> Published:

@@ -33,6 +33,11 @@ __all__ = ["Closing", "Overflow", "Park", "Scheduler", "Turn"]
 class Permits(Protocol):
     """What the scheduler needs of the limiter."""
 
+    @property
+    def live_processes(self) -> int:
+        """Processes that share the limits, as last known."""
+        ...
+
     async def acquire(self, asks: Sequence[Ask]) -> list[Grant]:
         """Answer every ask, in order."""
 
@@ -135,7 +140,7 @@ class Scheduler:
                 line.news.clear()
                 now = time.monotonic()
                 _dismiss((waiter, Expired()) for waiter in line.expired(now))
-                if asks := line.asks(self._saturation, now):
+                if asks := line.asks(self._saturation, now, self._limiter.live_processes):
                     await self._ask(line, asks)
                 else:
                     await _look_away(line, line.next_look(self._saturation))

@@ -17,7 +17,7 @@
 
 local BACK = 2000000 -- a clock that is further behind than this was set back
 local SEEN = 60000000 -- so long after an interactive call the rest is kept for the next one
-local RECOVERY, HALF_LIFE = 0.02, 3600000000
+local RECOVERY, HALF_LIFE = 0.02, 600000000
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])

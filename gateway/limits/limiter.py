@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -188,8 +189,9 @@ class Limiter:
             for place, bucket in enumerate(ask.buckets):
                 if permits.canaries >> place & 1:
                     self._ledgers.of(bucket).canary = True
-        # Asked for a little earlier, the next permit can be booked for the moment it is free.
-        early = AHEAD / 2 if reason == "window" else 0.0
+        # Asked for a little earlier, the next permit can be booked for the moment it is free; how
+        # much is left to chance, so that it is not always the same process that comes first.
+        early = AHEAD * random.uniform(0.2, 0.8) if reason == "window" else 0.0  # noqa: S311
         wait = max(permits.wait - early, _SHORTEST_WAIT) if reason else 0.0
         return Grant(permits.granted, permits.delay, wait, reason, index)
 

@@ -8,7 +8,7 @@
 -- Reply  0, epoch, now; or 3, epoch, now when the epoch is another and nothing was done
 
 local FULL = 0.95 -- so much of a window used up by ourselves: our margin was too short
-local LONGER, LONGEST = 50000, 250000
+local LONGER, LONGEST = 25000, 250000
 local LESS, LEAST = 0.8, 0.3
 local DAY = 86400000
 

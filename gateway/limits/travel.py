@@ -6,6 +6,7 @@ from .buckets import USUAL, Margins
 
 LEAST, MOST = 0.01, 0.6
 ENOUGH = 20
+_MORE = 1.5
 
 
 class Travel:
@@ -14,8 +15,9 @@ class Travel:
     Feishu counts a request somewhere between its permit and its answer. How long it takes to get
     there varies no more than how long the whole way takes, since the way back and Feishu's work
     vary by themselves: a margin of that difference lets no two requests meet. A long window looks
-    back one to two minutes and loses no more than MOST; a short one, for which every millisecond
-    counts, looks back ten to twenty seconds and takes no more than what is usual.
+    back one to two minutes and loses no more than MOST. A short one, for which every millisecond
+    counts, looks back ten to twenty seconds, which sees less: it takes half as much again, and no
+    more than what is usual.
     """
 
     __slots__ = ("_count", "_lately", "_long")
@@ -36,7 +38,7 @@ class Travel:
         """What the travel times seen ask for, within bounds; the usual while there were few."""
         if self._count < ENOUGH:
             return USUAL
-        short = min(max(LEAST, self._lately.seconds), USUAL.short)
+        short = min(max(LEAST, _MORE * self._lately.seconds), USUAL.short)
         return Margins(short, min(max(USUAL.long, self._long.seconds), MOST))
 
 

@@ -24,6 +24,7 @@ class Doled:
         self.batches: list[list[Ask]] = []
         self.released: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
+        self.live_processes = 1
         self.open = asyncio.Event()
         self.open.set()
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-RECOVERY, HALF_LIFE = 0.02, 3_600_000_000
-NEARLY_ALL, LONGER, LONGEST = 0.95, 50_000, 250_000
+RECOVERY, HALF_LIFE = 0.02, 600_000_000
+NEARLY_ALL, LONGER, LONGEST = 0.95, 25_000, 250_000
 LESS, LEAST = 0.8, 0.3
 EXACT = 1e-9  # 0.95 * 20 is 19
 

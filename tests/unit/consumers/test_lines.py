@@ -40,7 +40,7 @@ def wait(
 
 def asked(line: Line, known: Saturation | None = None, now: float = 1.0) -> list[Any]:
     known = known or Saturation(Backlog())
-    return [(ask.buckets[-1].key, ask.lane, ask.want) for _, ask in line.asks(known, now)]
+    return [(ask.buckets[-1].key, ask.lane, ask.want) for _, ask in line.asks(known, now, 1)]
 
 
 def taken(line: Line, group_of: Waiter) -> list[Waiter]:
@@ -127,7 +127,7 @@ async def test_a_place_is_asked_for_alone_and_with_a_holder_of_its_own() -> None
         wait(calls, CHAT(1, at_once=2))
         wait(calls, CHAT(2, at_once=1))
         wait(calls, CHAT(3))
-    asks = [ask for _, ask in calls.asks(Saturation(Backlog()), 1.0)]
+    asks = [ask for _, ask in calls.asks(Saturation(Backlog()), 1.0, 1)]
     assert [(ask.buckets[-1].key, ask.want) for ask in asks] == [
         ("chat1", 1),
         ("chat2", 1),

@@ -26,6 +26,8 @@ ENDS = (Turn, Overflow, Park, Refused, Expired, asyncio.CancelledError)
 class Moody:
     """A limiter that gives some of what is asked for, at once or a little later, or nothing."""
 
+    live_processes = 3
+
     def __init__(self, luck: random.Random) -> None:
         self._luck = luck
         self.permits = 0

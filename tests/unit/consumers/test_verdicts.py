@@ -111,7 +111,7 @@ async def test_those_ahead_in_its_group_count_at_the_pace_of_the_group() -> None
 
 
 async def test_a_permit_that_is_promised_is_waited_for_and_takes_no_place() -> None:
-    hand = Hand(full(0.02), Grant(2, 0.2, 20.0, "window", 0))
+    hand = Hand(full(0.02), Grant(2, 0.2, 0.0, ""), full(20.0))
     for name, left in (("a", 11.0), ("b", 11.0), ("c", 25.0)):
         await hand.add(name, TWO, left=left)
     await asyncio.wait([hand.tasks["a"], hand.tasks["b"]], timeout=2)

@@ -21,7 +21,7 @@ def test_the_usual_until_enough_were_seen() -> None:
 
 
 def test_what_they_differ_counts_and_not_how_long_they_take() -> None:
-    assert travelled(*[0.5] * ENOUGH, 0.55).margins.short == pytest.approx(0.05)
+    assert travelled(*[0.5] * ENOUGH, 0.55).margins.short == pytest.approx(0.075)
     assert travelled(*[0.02] * ENOUGH, 0.52).margins.long == pytest.approx(0.5)
     assert travelled(*[0.52] * ENOUGH, 0.02).margins.long == pytest.approx(0.5)
 
@@ -41,9 +41,9 @@ def test_a_slow_one_is_remembered_for_a_minute_and_forgotten_after_two() -> None
 
 
 def test_a_short_window_forgets_it_after_twenty_seconds() -> None:
-    travel = travelled(*[0.02] * ENOUGH, 0.09)
+    travel = travelled(*[0.02] * ENOUGH, 0.06)
     travel.add(111.0 - 0.02, 111.0)
-    assert travel.margins.short == pytest.approx(0.07)
+    assert travel.margins.short == pytest.approx(0.06)
     travel.add(122.0 - 0.02, 122.0)
     assert travel.margins.short == LEAST
 
