@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.throughput.readings import machine
 from sandbox.feishu.limits import WindowModel
+from schemas.names import LANES
 
 from .alternatives.table import ALTERNATIVES
 from .cost import cost
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "--alternatives", nargs="*", metavar="NAME", help=f"of {', '.join(ALTERNATIVES)}"
     )
     parser.add_argument("--models", nargs="+", type=WindowModel, default=list(MODELS))
+    parser.add_argument("--lanes", nargs="+", choices=LANES, default=list(LANES))
     parser.add_argument("--windows", default=_DEFAULT.windows, help="of the saturated bucket")
     parser.add_argument("--network", nargs=2, type=float, default=_DEFAULT.network, metavar="MS")
     parser.add_argument(
@@ -105,6 +107,7 @@ def main() -> None:
         alternative_seconds=arguments.alternative_seconds,
         alternatives=None if arguments.alternatives is None else tuple(arguments.alternatives),
         models=tuple(arguments.models),
+        lanes=tuple(arguments.lanes),
         windows=arguments.windows,
         network=tuple(arguments.network),
         gateways=arguments.gateways,

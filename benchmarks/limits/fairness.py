@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from benchmarks.proof import calls
 from benchmarks.proof.ledger import Line, Producer, summary
-from schemas.names import LANES, Lane
+from schemas.names import Lane
 
 from . import arena, loads
 from .figures import fair_shares, jain, quantile
@@ -24,7 +24,7 @@ SMALL_RATE = 1.0
 async def fairness(options: Options) -> Findings:
     """Each has a RabbitMQ user of its own; in either lane the small ones wait for nobody."""
     findings = Findings("fairness")
-    for lane in LANES:
+    for lane in options.lanes:
         await _in_lane(options, lane, findings)
     findings.remarks.append(
         f"{BACKLOG:,} calls of one producer are queued before the gateways start; {SMALL} others "

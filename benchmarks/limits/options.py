@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sandbox.feishu.limits import WindowModel
 from schemas.apis import Window, parse_windows
+from schemas.names import LANES, Lane
 
 MODELS = (WindowModel.ALIGNED, WindowModel.FIRST_HIT, WindowModel.SLIDING)
 
@@ -22,6 +23,7 @@ class Options:
     alternative_seconds: float = 180.0
     alternatives: tuple[str, ...] | None = None
     models: tuple[WindowModel, ...] = MODELS
+    lanes: tuple[Lane, ...] = LANES
     windows: str = "1000/60;50/1"
     network: tuple[float, float] = (10.0, 80.0)
     gateways: int = 4

@@ -11,7 +11,7 @@ from benchmarks.proof import calls
 from benchmarks.proof.fleet import Fleet
 from benchmarks.proof.ledger import Producer
 from sandbox.feishu.limits import WindowModel
-from schemas.names import LANES, Lane
+from schemas.names import Lane
 
 from . import arena, beside, loads
 from .alternatives.table import ALTERNATIVES
@@ -27,7 +27,7 @@ async def saturated(options: Options) -> Findings:
     """The gateway in both lanes, then the alternatives, each under all models at once."""
     findings = Findings("saturated")
     seconds = options.lasting(900)
-    for lane in LANES if options.gateways else ():
+    for lane in options.lanes if options.gateways else ():
         run = partial(_gateway, options, seconds, lane)
         for model, sends in await _under_each(options.models, run):
             row = _told(_row(f"gateway, {lane}", model, sends, seconds, options))
