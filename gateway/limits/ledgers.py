@@ -8,6 +8,7 @@ from collections.abc import Callable
 from .buckets import USUAL, Bucket, Margins
 from .ledger import Ledger, ages
 from .store import LimitStore, Report
+from .travel import Travel
 
 _SWEEP_SECONDS = 5.0
 
@@ -18,6 +19,8 @@ class Ledgers:
     def __init__(self, store: LimitStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
+        self.travel = Travel()
+        """Of all buckets together: what one of which little was seen goes by."""
         self._ledgers: dict[str, Ledger] = {}
         self._untold: set[str] = set()
         self._telling = asyncio.Lock()
@@ -39,7 +42,8 @@ class Ledgers:
     def margins(self, bucket: Bucket) -> Margins:
         """What the bucket's windows need beyond their length (see Travel)."""
         ledger = self._ledgers.get(bucket.key)
-        return ledger.travel.margins if ledger else USUAL
+        own = ledger.travel.margins if ledger else None
+        return own or self.travel.margins or USUAL
 
     async def keep_places(self, epoch: int) -> None:
         """Renew the places of calls under way. Raise StoreAwayError."""

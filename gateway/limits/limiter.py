@@ -120,6 +120,7 @@ class Limiter:
     def accepted(self, buckets: Sequence[Bucket], permit_at: float) -> None:
         """Feishu took a request whose permit held from then on (monotonic)."""
         now = self._clock()
+        self._ledgers.travel.add(permit_at, now)
         for bucket in buckets:
             ledger = self._ledgers.known(bucket)
             if ledger is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from .buckets import USUAL, Margins
 
-LEAST, MOST = 0.01, 0.6
+LEAST, MOST = 0.02, 0.6
 ENOUGH = 20
 _MORE = 1.5
 
 
 class Travel:
-    """The margins that one bucket's windows need. Times are monotonic seconds.
+    """The margins that windows need, of one bucket or of all. Times are monotonic seconds.
 
     Feishu counts a request somewhere between its permit and its answer. How long it takes to get
     there varies no more than how long the whole way takes, since the way back and Feishu's work
@@ -34,10 +34,10 @@ class Travel:
             spread.add(answered_at - permit_at, answered_at)
 
     @property
-    def margins(self) -> Margins:
-        """What the travel times seen ask for, within bounds; the usual while there were few."""
+    def margins(self) -> Margins | None:
+        """What the travel times seen ask for, within bounds; None while there were few."""
         if self._count < ENOUGH:
-            return USUAL
+            return None
         short = min(max(LEAST, _MORE * self._lately.seconds), USUAL.short)
         return Margins(short, min(max(USUAL.long, self._long.seconds), MOST))
 
