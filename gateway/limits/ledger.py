@@ -26,7 +26,8 @@ class Ledger:
     """The grants of one bucket within its longest window, its pause, and its calls under way.
 
     Times are monotonic. `refused_at` is when the request was sent whose refusal the store has not
-    learnt from yet; `canary` says that a request of this process tests whether a pause is over.
+    learnt from yet; `canary` says that a request of this process tests whether a pause is over,
+    `is_awaited` that it was told to wait for a permit.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Ledger:
         "bucket",
         "canary",
         "holders",
+        "is_awaited",
         "paused_until",
         "refused_at",
         "travel",
@@ -45,6 +47,7 @@ class Ledger:
         self.paused_until = 0.0
         self.refused_at: float | None = None
         self.canary = False
+        self.is_awaited = False
         self.holders: set[str] = set()
         self.travel = Travel()
         self._pause_epoch: int | None = None

@@ -160,7 +160,9 @@ class Limiter:
             return None
         try:
             self._metrics.limit_asks.inc()
-            answer = await self._store.acquire(asks, self._ledgers.margins, epoch)
+            # Only who was told to wait may book: whoever just came would always be first.
+            ahead = AHEAD if any(self._awaits(ask) for ask in asks) else 0.0
+            answer = await self._store.acquire(asks, self._ledgers.margins, epoch, ahead=ahead)
             now = self._clock()
             self._standing.hear(sent, now, answer.now)
             if answer.permits is None:
@@ -177,6 +179,10 @@ class Limiter:
         pairs = zip(asks, answer.permits, strict=True)
         return [self._note(ask, permits, now, epoch) for ask, permits in pairs]
 
+    def _awaits(self, ask: Ask) -> bool:
+        ledgers = [self._ledgers.known(bucket) for bucket in ask.buckets]
+        return any(ledger.is_awaited for ledger in ledgers if ledger is not None)
+
     def _note(self, ask: Ask, permits: Permits, now: float, epoch: int) -> Grant:
         reason: Reason = "window" if permits.reason else ""
         index = permits.place - 1
@@ -190,9 +196,14 @@ class Limiter:
             for place, bucket in enumerate(ask.buckets):
                 if permits.canaries >> place & 1:
                     self._ledgers.of(bucket).canary = True
+        if reason == "window":
+            self._ledgers.of(ask.buckets[index]).is_awaited = True
+        elif not reason:
+            for bucket in ask.buckets:
+                self._ledgers.of(bucket).is_awaited = False
         # Asked for a little earlier, the next permit can be booked for the moment it is free; how
         # much is left to chance, so that it is not always the same process that comes first.
-        early = AHEAD * random.uniform(0.2, 0.8) if reason == "window" else 0.0  # noqa: S311
+        early = AHEAD * random.uniform(0.8, 1.0) if reason == "window" else 0.0  # noqa: S311
         wait = max(permits.wait - early, _SHORTEST_WAIT) if reason else 0.0
         return Grant(permits.granted, permits.delay, wait, reason, index)
 
