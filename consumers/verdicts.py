@@ -20,6 +20,10 @@ LONGEST_HOLD = 60.0
 LONGEST_MOVED_HOLD = 900.0
 """The same for a call that came back from there; RabbitMQ closes a channel after 30 minutes."""
 
+FEW = 4
+"""A producer may have this part of the cap in hand above it, so that it may grow to twice its size:
+who leaves goes behind all that waits in the broker, and who calls little is not who filled it."""
+
 Verdict = tuple[Waiter, Exception]
 
 
@@ -112,7 +116,8 @@ class Verdicts:
             if most <= 0 or not self._saturation.is_saturated(bucket, lane, now):
                 continue
             places = places or self._places(line, now)
-            for waiter in _newest(line, bucket, lane, most):
+            spared = self._cap // FEW if most <= self._cap else 0
+            for waiter in _newest(line, bucket, lane, most, spared):
                 full = [
                     each
                     for each in waiter.job.buckets
@@ -182,9 +187,10 @@ class _Ahead:
         self._line += not self._aside[key]
 
 
-def _newest(line: Line, bucket: Bucket, lane: Lane, most: int) -> list[Waiter]:
+def _newest(line: Line, bucket: Bucket, lane: Lane, most: int, *, sparing: bool) -> list[Waiter]:
     """Up to so many calls of this bucket and lane, each the newest of who has most in hand.
 
+    Each producer keeps *spared* calls.
     Of calls with a sequence the highest of the group goes in place of the newest.
     """
     concerned = [
@@ -198,6 +204,8 @@ def _newest(line: Line, bucket: Bucket, lane: Lane, most: int) -> list[Waiter]:
     chosen: list[Waiter] = []
     while fresh and len(chosen) < most:
         producer = max(fresh, key=lambda name: (in_hand[name], fresh[name][-1].number))
+        if in_hand[producer] <= spared:
+            break
         calls = fresh[producer]
         newest = calls.pop(_last_of_card(calls, line))
         chosen.append(newest)

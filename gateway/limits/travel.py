@@ -16,7 +16,7 @@ class Travel:
     there varies no more than how long the whole way takes, since the way back and Feishu's work
     vary by themselves: a margin of that difference lets no two requests meet. A long window looks
     back one to two minutes and loses no more than MOST. A short one, for which every millisecond
-    counts, looks back ten to twenty seconds, which sees less: it takes half as much again, and no
+    counts, looks back twenty to forty seconds, which sees less: it takes half as much again, and no
     more than what is usual.
     """
 
@@ -24,7 +24,7 @@ class Travel:
 
     def __init__(self) -> None:
         self._count = 0
-        self._lately = _Spread(10.0)
+        self._lately = _Spread(20.0)
         self._long = _Spread(60.0)
 
     def add(self, permit_at: float, answered_at: float) -> None:

@@ -45,11 +45,11 @@ def test_a_slow_one_is_remembered_for_a_minute_and_forgotten_after_two() -> None
     assert margins(travel).long == USUAL.long
 
 
-def test_a_short_window_forgets_it_after_twenty_seconds() -> None:
+def test_a_short_window_forgets_it_after_forty_seconds() -> None:
     travel = travelled(*[0.02] * ENOUGH, 0.06)
-    travel.add(111.0 - 0.02, 111.0)
+    travel.add(121.0 - 0.02, 121.0)
     assert margins(travel).short == pytest.approx(0.06)
-    travel.add(122.0 - 0.02, 122.0)
+    travel.add(142.0 - 0.02, 142.0)
     assert margins(travel).short == LEAST
 
 
