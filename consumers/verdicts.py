@@ -187,7 +187,7 @@ class _Ahead:
         self._line += not self._aside[key]
 
 
-def _newest(line: Line, bucket: Bucket, lane: Lane, most: int, *, sparing: bool) -> list[Waiter]:
+def _newest(line: Line, bucket: Bucket, lane: Lane, most: int, spared: int) -> list[Waiter]:
     """Up to so many calls of this bucket and lane, each the newest of who has most in hand.
 
     Each producer keeps *spared* calls.
