@@ -37,7 +37,7 @@ check: .venv/dev.stamp ## Lint, format, types and the order of imports.
 bench: .venv/dev.stamp servers ## What we claim, measured beside what else could be used.
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
 
-bench-limits: .venv/bench.stamp servers ## Limits kept and waiting kept short, beside what else could be used (an hour).
+bench-limits: .venv/bench.stamp servers ## Limits kept and waiting kept short, beside what else could be used (an hour and a half).
 	$(BIN)/python -m benchmarks.limits $(ARGS)
 
 proof: .venv/dev.stamp servers ## Load and faults on real parts, every id accounted for (15 minutes).

@@ -2,7 +2,9 @@
 --
 -- KEYS   as in bucket.lua
 -- ARGV   2 microseconds that a permit may lie ahead   3 microseconds that a place is kept unless it
---        is renewed   4 the number of buckets, then each of them as in bucket.lua
+--        is renewed   4 whether permits may be booked that hold later, 1 or 0: whoever just came
+--        would else always be before those who wait   5 the number of buckets, then each of them as
+--        in bucket.lua
 --        then the number of asks, and for each: permits wanted, 1 for bulk, holder, number of its
 --        buckets, and the numbers of these buckets
 -- Reply  3 when the epoch is another, else 0; epoch; now; then for every ask six numbers: permits,
@@ -157,16 +159,18 @@ function Ask:room(at)
 end
 
 function Ask:earliest()
-  local at = now
+  local at, latest = now, 0
   for place, bucket in ipairs(self.buckets) do
     bucket.saw_interactive = bucket.saw_interactive or not self.bulk
     local reason, rest = bucket:barred(self.holder)
     if reason then
       return nil, {0, 0, rest, reason, place, 0}
     end
-    at = math.max(at, bucket.newest)
+    if bucket.newest > at then
+      at, latest = bucket.newest, place
+    end
   end
-  return at
+  return at, nil, latest
 end
 
 function Ask:take(permits, at)
@@ -180,13 +184,19 @@ function Ask:take(permits, at)
   return canaries, first_canary
 end
 
-function Ask:answer(ahead)
-  local at, refusal = self:earliest()
+function Ask:answer(ahead, books)
+  local at, refusal, latest = self:earliest()
   if not at then
     return refusal
   end
   local room, opens, full = self:room(at)
-  if room == 0 and opens <= now + ahead then
+  if at > now and at <= now + ahead and not books then
+    if room > 0 then
+      opens, full = at, latest
+    end
+    return {0, 0, opens - now, 1, full, 0}
+  end
+  if room == 0 and books and opens <= now + ahead then
     -- The next slot is so near that it is booked: nothing is lost between waking up and asking.
     at = opens
     room, opens, full = self:room(at)
@@ -217,7 +227,7 @@ if fence ~= tonumber(ARGV[1]) then
   return {3, fence, now}
 end
 
-local ahead, lease = number(), number()
+local ahead, lease, books = number(), number(), number() == 1
 local buckets, reply = {}, {0, fence, now}
 
 local function decide()
@@ -225,7 +235,7 @@ local function decide()
     buckets[i] = Bucket.read(i)
   end
   for _ = 1, number() do
-    for _, value in ipairs(Ask.read(buckets):answer(ahead)) do
+    for _, value in ipairs(Ask.read(buckets):answer(ahead, books)) do
       reply[#reply + 1] = value
     end
   end

@@ -161,8 +161,8 @@ class Limiter:
         try:
             self._metrics.limit_asks.inc()
             # Only who was told to wait may book: whoever just came would always be first.
-            ahead = AHEAD if any(self._awaits(ask) for ask in asks) else 0.0
-            answer = await self._store.acquire(asks, self._ledgers.margins, epoch, ahead=ahead)
+            books = any(self._awaits(ask) for ask in asks)
+            answer = await self._store.acquire(asks, self._ledgers.margins, epoch, books=books)
             now = self._clock()
             self._standing.hear(sent, now, answer.now)
             if answer.permits is None:

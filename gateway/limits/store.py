@@ -98,10 +98,12 @@ class LimitStore:
         self._acquires = Batches(self._acquire_all)
 
     async def acquire(
-        self, asks: Sequence[Ask], margins: Callable[[Bucket], Margins], epoch: int, *, ahead: float
+        self, asks: Sequence[Ask], margins: Callable[[Bucket], Margins], epoch: int, *, books: bool
     ) -> Answer:
-        """Take permits for each ask in order, those that hold within *ahead* seconds too; asks of
-        one moment share a round trip."""
+        """Take permits for each ask in order; asks of one moment share a round trip.
+
+        Where *books* is true permits are granted too that hold within AHEAD seconds.
+        """
         numbers: dict[str, int] = {}
         keys, of_buckets, of_asks = [f"{self._tag}:fence"], list[str | int](), list[str | int]()
         for ask in asks:
@@ -112,7 +114,7 @@ class LimitStore:
                     keys += self._keys(bucket, epoch)
                     of_buckets += arguments_of(bucket, margins(bucket))
                 of_asks.append(numbers[bucket.key])
-        head = (epoch, _microseconds(ahead), _microseconds(LEASE), len(numbers))
+        head = (epoch, _microseconds(AHEAD), _microseconds(LEASE), int(books), len(numbers))
         command = (len(keys), *keys, *head, *of_buckets, len(asks), *of_asks)
         reason, its_epoch, now, *flat = await self._acquires.ask((self._acquire.sha, *command))
         if reason == _OTHER_EPOCH:

@@ -46,6 +46,7 @@ class Model:
     def __init__(self, epoch: int, *, ahead: int, lease: int) -> None:
         self.epoch: int | None = epoch
         self.ahead = ahead
+        self.books = True
         self.lease = lease
         self.buckets: dict[str, Grants] = {}
 
@@ -141,7 +142,16 @@ class _Call:
                 return Answer(0, 0, wait, reason, place, 0)
             at = max(at, self.stamps[name])
         room = self._room(ask, at)
-        if room == 0 and (opens := self._opens(ask, at)) <= self.now + self.model.ahead:
+        if not self.model.books and self.now < at <= self.now + self.model.ahead:
+            opens = at if room else self._opens(ask, at)
+            latest = [place for place, n in enumerate(ask.buckets, 1) if self.stamps[n] == at]
+            place = latest[0] if room else self._last_to_open(ask, at, opens)
+            return Answer(0, 0, opens - self.now, FULL, place, 0)
+        if (
+            room == 0
+            and self.model.books
+            and (opens := self._opens(ask, at)) <= self.now + self.model.ahead
+        ):
             at = opens
             room = self._room(ask, at)
         tested = [name for name in ask.buckets if self.model.of(name).until > 0]

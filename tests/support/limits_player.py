@@ -101,7 +101,10 @@ class Player:
 
     def take(self, asks: tuple[Ask, ...], must_grant: bool = False) -> None:
         names = list(dict.fromkeys(name for ask in asks for name in ask.buckets))
-        arguments: list[int | str] = [self.known_epoch, self.setting.ahead, LEASE, len(names)]
+        # Now and then somebody asks who may not book.
+        books = self.model.books = must_grant or len(self.commands) % 4 > 0
+        head = [self.known_epoch, self.setting.ahead, LEASE, int(books), len(names)]
+        arguments: list[int | str] = [*head]
         for name in names:
             arguments += self._of_bucket(name)
         arguments.append(len(asks))
@@ -124,7 +127,19 @@ class Player:
         if self.model.epoch is None or self.model.epoch > self.now + BACK:
             return
         names = asks[0].buckets
-        arguments = [self.known_epoch + 7, 0, LEASE, 1, *self._of_bucket(names[0]), 1, 5, 0, "x", 1]
+        arguments = [
+            self.known_epoch + 7,
+            0,
+            LEASE,
+            1,
+            1,
+            *self._of_bucket(names[0]),
+            1,
+            5,
+            0,
+            "x",
+            1,
+        ]
         reply = [3, self.known_epoch, self.now]
         self._say("acquire", self._keys(names[0]), [*arguments, 1], reply)
 

@@ -150,8 +150,8 @@ LOG_DEFECTS = (
     Defect(
         "stamps are not monotone",
         "acquire.lua",
-        "at = math.max(at, bucket.newest)",
-        "at = math.max(at, 0)",
+        "at, latest = bucket.newest, place",
+        "latest = place",
     ),
     Defect(
         "a stamp of a grain steps back",

@@ -111,8 +111,20 @@ ANSWER_DEFECTS = (
     Defect(
         "a slot is booked at any distance",
         "acquire.lua",
-        "if room == 0 and opens <= now + ahead then",
-        "if room == 0 then",
+        "if room == 0 and books and opens <= now + ahead then",
+        "if room == 0 and books then",
+    ),
+    Defect(
+        "whoever just came books as well",
+        "acquire.lua",
+        "if room == 0 and books and opens",
+        "if room == 0 and opens",
+    ),
+    Defect(
+        "whoever just came takes what others booked",
+        "acquire.lua",
+        "and not books then",
+        "and false then",
     ),
     Defect(
         "a booked slot is said to hold at once",
