@@ -14,7 +14,7 @@ from tests.integration.gateway.limits.support import bucket, take
 async def main(url: str, claims: int) -> None:
     """Say `ready`, and claim when told to."""
     async with connect(url) as client:
-        limiter = Limiter(client, Metrics(), settle_seconds=0)
+        limiter = Limiter(client, Metrics(), settle_seconds=0, timeout=5)
         await limiter.start()
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)

@@ -30,7 +30,7 @@ async def test_what_is_asked_for_is_granted_as_far_as_there_is_room(
     assert (grant.granted, grant.reason) == (7, "window")
     assert 0.5 < grant.wait <= 0.8
     await asyncio.sleep(grant.wait)
-    assert (await take(one, here, 12)).granted == 3
+    assert (await take(other, here, 12)).granted == 3
 
 
 async def test_every_window_counts(make_limiter: MakeLimiter) -> None:
