@@ -45,7 +45,7 @@ async def test_the_gauges_follow_what_waits_is_paused_and_is_learnt(redis_url: s
         assert value("calls_waiting", lane="bulk") is None
         assert value("limit_paused") == 3
         assert value("limit_factor") == 0.8
-        assert 0.04 < (value("limit_margin_seconds") or 0) <= 0.05
+        assert 0.02 < (value("limit_margin_seconds") or 0) <= 0.025
         assert metrics.registry.get_sample_value("lark_service_limit_asks_total") == 3
 
         await redis.flushdb()

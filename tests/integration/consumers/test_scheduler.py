@@ -29,6 +29,10 @@ class Counted:
         self.asked = 0
         self.release = limiter.release
 
+    @property
+    def live_processes(self) -> int:
+        return self.limiter.live_processes
+
     async def acquire(self, asks: Sequence[Ask]) -> list[Grant]:
         self.asked += 1
         return await self.limiter.acquire(asks)

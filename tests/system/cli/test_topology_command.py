@@ -54,7 +54,7 @@ async def test_a_call_says_what_is_missing_until_the_objects_and_a_gateway_are_t
     assert without.code == 4
     assert "no exchange lark.calls yet" in without.err
     assert applied.code == 0, applied.err
-    assert "12 exchanges, 13 queues, 13 bindings" in applied.out
+    assert "13 exchanges, 13 queues, 13 bindings" in applied.out
     assert unanswered.code == 4
     assert "No gateway answered within 0.1 s: is `lark-service serve` running" in unanswered.err
 
@@ -70,7 +70,7 @@ async def test_applying_again_changes_nothing(rabbitmq_url: str, tmp_path: Path)
         == second.json
         == {
             "ok": True,
-            "exchanges": 12,
+            "exchanges": 13,
             "queues": 16,
             "bindings": 16,
         }

@@ -64,7 +64,7 @@ async def test_a_margin_that_was_learnt(make_limiter: MakeLimiter, store: Redis)
     await limiter.rejected(API, 1.0, time.monotonic())
     seen = await look(store, API)
     assert (seen.factor, seen.factor_for) == (1.0, 0.0)
-    assert seen.extra_margin == pytest.approx(0.05, abs=0.001)
+    assert seen.extra_margin == pytest.approx(0.025, abs=0.001)
     assert seen.forgotten_in > 3600
 
 
