@@ -15,7 +15,7 @@ from tests.support.services import (
 # A job that a shell runs in the background ignores SIGINT, and so would every process it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Loaded now: its plugin would load it deep in pytest's summary, where Python 3.11 may fail to parse.
+# Loaded now: its plugin would load it deep in the summary, where Python 3.11 may fail to parse.
 assert hypothesis.__version__
 
 __all__ = ["database_url", "idle_stack", "rabbitmq_url", "redis_url", "stack"]

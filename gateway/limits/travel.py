@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .buckets import USUAL, Margins
 
-LEAST, MOST = 0.02, 0.6
+LEAST, MOST = 0.02, 0.45
 ENOUGH = 20
 _MORE = 1.5
 

@@ -27,8 +27,8 @@ def test_nothing_until_enough_were_seen() -> None:
 
 def test_what_they_differ_counts_and_not_how_long_they_take() -> None:
     assert margins(travelled(*[0.5] * ENOUGH, 0.55)).short == pytest.approx(0.075)
-    assert margins(travelled(*[0.02] * ENOUGH, 0.52)).long == pytest.approx(0.5)
-    assert margins(travelled(*[0.52] * ENOUGH, 0.02)).long == pytest.approx(0.5)
+    assert margins(travelled(*[0.02] * ENOUGH, 0.42)).long == pytest.approx(0.4)
+    assert margins(travelled(*[0.42] * ENOUGH, 0.02)).long == pytest.approx(0.4)
 
 
 def test_bounds() -> None:
@@ -37,10 +37,10 @@ def test_bounds() -> None:
 
 
 def test_a_slow_one_is_remembered_for_a_minute_and_forgotten_after_two() -> None:
-    travel = travelled(*[0.02] * ENOUGH, 0.52)
+    travel = travelled(*[0.02] * ENOUGH, 0.42)
     for at in (161.0, 219.0):
         travel.add(at - 0.02, at)
-        assert margins(travel).long == pytest.approx(0.5)
+        assert margins(travel).long == pytest.approx(0.4)
     travel.add(222.0 - 0.02, 222.0)
     assert margins(travel).long == USUAL.long
 
