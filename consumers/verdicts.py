@@ -49,9 +49,12 @@ class Verdicts:
         if not behind and not saturated:
             return []
         if behind:
-            # All that waits in the broker is ahead of it, which says more than the line does.
-            line.remove(waiter)
-            return [(waiter, self._leave(waiter, (0, 0), behind, now))]
+            # All that waits in the broker is ahead of it, which says more than the line does. Where
+            # that would be too late it stays: of one producer the earliest deadline comes first.
+            elsewhere = self._leave(waiter, (0, 0), behind, now)
+            if isinstance(elsewhere, Overflow):
+                line.remove(waiter)
+                return [(waiter, elsewhere)]
         error = self._too_long(waiter, self._places(line, now)[waiter], now)
         if error is None:
             return self._excess(line, saturated, lane, now)
@@ -123,7 +126,10 @@ class Verdicts:
                     for each in waiter.job.buckets
                     if self._saturation.is_saturated(each, lane, now)
                 ]
-                gone.append((waiter, self._leave(waiter, places[waiter], full, now)))
+                error = self._leave(waiter, places[waiter], full, now)
+                if spared and not isinstance(error, Overflow):
+                    continue  # in line it may still make it
+                gone.append((waiter, error))
                 line.remove(waiter)
         return gone
 

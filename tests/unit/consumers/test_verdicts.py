@@ -319,3 +319,16 @@ async def test_more_is_known_after_a_second_answer_and_all_are_judged_again() ->
     ends = await hand.outcome()
     assert isinstance(ends["soon"], Refused)
     assert isinstance(ends["later"], Closing)
+
+
+async def test_who_would_come_too_late_through_the_broker_stays_in_line() -> None:
+    backlog = Backlog()
+    hand = Hand(backlog=backlog)
+    hand.limiter.closed["two"] = time.monotonic() + 5.0
+    backlog.moved("two", "bulk", "heavy")
+    backlog.seen("two", "bulk", 1000)
+    await hand.add("patient", TWO, producer="heavy", left=86_000.0)
+    await hand.add("urgent", TWO, producer="heavy", left=60.0)
+    ends = await hand.outcome()
+    assert isinstance(ends["patient"], Overflow)
+    assert isinstance(ends["urgent"], Closing)
