@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from gateway.extremes import Extremes
+
 PERIOD = 30.0
 
 
@@ -13,13 +15,9 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = clock()
-        self._before = self._fastest = float("inf")
+        self._taken = Extremes(PERIOD)
 
     def lateness(self, taken: float) -> float:
         """What this took longer than the fastest of late."""
-        now = self._clock()
-        if now - self._began > PERIOD:
-            self._began, self._before, self._fastest = now, self._fastest, float("inf")
-        self._fastest = min(self._fastest, taken)
-        return taken - min(self._fastest, self._before)
+        self._taken.add(taken, self._clock())
+        return taken - self._taken.least

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.extremes import Extremes
+
 from .buckets import USUAL, Margins
 
 LEAST, MOST = 0.02, 0.45
@@ -24,46 +26,19 @@ class Travel:
 
     def __init__(self) -> None:
         self._count = 0
-        self._lately = _Spread(20.0)
-        self._long = _Spread(60.0)
+        self._lately = Extremes(20.0)
+        self._long = Extremes(60.0)
 
     def add(self, permit_at: float, answered_at: float) -> None:
         """Note one request that was answered."""
         self._count += 1
-        for spread in (self._lately, self._long):
-            spread.add(answered_at - permit_at, answered_at)
+        for extremes in (self._lately, self._long):
+            extremes.add(answered_at - permit_at, answered_at)
 
     @property
     def margins(self) -> Margins | None:
         """What the travel times seen ask for, within bounds; None while there were few."""
         if self._count < ENOUGH:
             return None
-        short = min(max(LEAST, _MORE * self._lately.seconds), USUAL.short)
-        return Margins(short, min(max(USUAL.long, self._long.seconds), MOST))
-
-
-class _Spread:
-    """Between the fastest and the slowest of the last one to two periods."""
-
-    __slots__ = ("_before", "_began", "_now", "_period")
-
-    def __init__(self, period: float) -> None:
-        self._period = period
-        self._began = float("-inf")
-        self._before: tuple[float, float] | None = None
-        self._now: tuple[float, float] | None = None
-
-    def add(self, taken: float, at: float) -> None:
-        if at - self._began > self._period:
-            # After a silence of two periods nothing of before counts.
-            self._before = self._now if at - self._began <= 2 * self._period else None
-            self._began, self._now = at, None
-        fastest, slowest = self._now or (taken, taken)
-        self._now = min(fastest, taken), max(slowest, taken)
-
-    @property
-    def seconds(self) -> float:
-        spans = [span for span in (self._before, self._now) if span is not None]
-        if not spans:
-            return 0.0
-        return max(slowest for _, slowest in spans) - min(fastest for fastest, _ in spans)
+        short = min(max(LEAST, _MORE * self._lately.spread), USUAL.short)
+        return Margins(short, min(max(USUAL.long, self._long.spread), MOST))
