@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
@@ -14,7 +13,6 @@ from gateway.dimensions import Dimensions
 from gateway.errors import Expired, GatewayError, Refused
 from gateway.executor import Ended, Executor
 from gateway.jobs import prepare
-from gateway.limits.buckets import Bucket
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
 from schemas import names
@@ -24,6 +22,7 @@ from .body import parse_call
 from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope
 from .copies import delayed_copy, rung_after, rung_within
 from .endings import Endings
+from .overflow import Mover
 from .scheduler import Scheduler
 from .settlement import Finish, end_unopened, finish, redelivered_unsafe, settle
 from .turns import Closing, Overflow, Park, no_slot
@@ -33,16 +32,6 @@ LONGEST_SLEEP = 1.0
 """Seconds that a retry is slept in the process; a longer pause is spent on a retry rung."""
 
 log = structlog.get_logger()
-
-
-class Mover(Protocol):
-    """What takes the excess of a saturated bucket."""
-
-    async def move(self, work: Work, bucket: Bucket) -> bool:
-        """Move a call into the bucket's overflow queue; False where it cannot be moved now."""
-
-    def make_way(self) -> None:
-        """An interactive call has come."""
 
 
 class Pipeline:
@@ -58,7 +47,7 @@ class Pipeline:
         endings: Endings,
         policy: RetryPolicy,
         metrics: Metrics,
-        overflow: Mover | None = None,
+        overflow: Mover,
     ) -> None:
         self._apps = apps
         self._dimensions = dimensions
@@ -122,7 +111,7 @@ class Pipeline:
             ending = finish(unsafe, has_reply_to=work.has_reply_to)
             await self._endings.of_work(work, ending, None)
             return True
-        if work.lane == "interactive" and self._overflow is not None:
+        if work.lane == "interactive":
             self._overflow.make_way()
         while True:
             try:
@@ -167,7 +156,7 @@ class Pipeline:
 
     async def _wait_elsewhere(self, work: Work, why: Overflow | Park) -> bool:
         """Have the call wait in the broker; False where it would come back too late from there."""
-        if isinstance(why, Overflow) and self._overflow is not None:
+        if isinstance(why, Overflow):
             if await self._overflow.move(work, why.bucket):
                 return True
             log.warning("call not moved", call_id=work.job.call_id, bucket=why.bucket.name)

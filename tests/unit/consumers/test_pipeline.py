@@ -10,6 +10,7 @@ import pytest
 
 from consumers.codec import Delivery
 from consumers.endings import Endings
+from consumers.overflow import Mover
 from consumers.pipeline import Pipeline
 from consumers.scheduler import Scheduler
 from consumers.settlement import Finish
@@ -71,7 +72,7 @@ class Steps:
         self.ends.append(ending)
 
 
-def pipeline(steps: Steps, *, wired: bool = True) -> Pipeline:
+def pipeline(steps: Steps) -> Pipeline:
     return Pipeline(
         apps=Apps([APP]),
         dimensions=dimensions(),
@@ -80,7 +81,7 @@ def pipeline(steps: Steps, *, wired: bool = True) -> Pipeline:
         endings=cast(Endings, steps),
         policy=RetryPolicy(),
         metrics=Metrics(),
-        overflow=steps if wired else None,
+        overflow=cast(Mover, steps),
     )
 
 
@@ -125,17 +126,14 @@ async def test_a_moved_call_is_done_with_here() -> None:
     assert not steps.ends
 
 
-@pytest.mark.parametrize("wired", [True, False])
-async def test_a_call_that_cannot_be_moved_waits_on_a_rung_that_is_over_before_its_turn(
-    wired: bool,
-) -> None:
+async def test_a_call_that_cannot_be_moved_waits_on_a_rung_that_is_over_before_its_turn() -> None:
     not_before = time.time() + 20
     steps = Steps(Overflow(FULL, not_before), room=False)
-    assert await pipeline(steps, wired=wired).process(call(), "default")
+    assert await pipeline(steps).process(call(), "default")
     [(rung, headers)] = steps.sent_on
     assert rung == names.rung(15)
     assert headers[names.HEADER_NOT_BEFORE] == int(not_before * 1000)
-    assert len(steps.moved) == wired
+    assert steps.moved == [FULL]
 
 
 async def test_a_moved_call_that_must_wait_longer_is_parked_and_not_moved_again() -> None:
