@@ -14,7 +14,6 @@
 
 local SHORT = 5000000 -- windows up to this length leave bulk four fifths, longer ones 95 of 100
 local PIECES = 30 -- bulk uses the second half of a long window evenly, by so many pieces
-local CANARY = 5000000 -- a canary that is not heard of by then is lost
 local CANARY_POLL, PLACE_POLL = 50000, 25000
 
 -- What one window lets through at `at`, at most `want`, and when it lets through one if it is full.

@@ -16,6 +16,7 @@
 -- Places are a sorted set: the calls under way by when they are forgotten.
 
 local BACK = 2000000 -- a clock that is further behind than this was set back
+local CANARY = 5000000 -- a canary that is not heard of by then is lost
 local SEEN = 60000000 -- so long after an interactive call the rest is kept for the next one
 local RECOVERY, HALF_LIFE = 0.02, 600000000
 

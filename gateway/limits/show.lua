@@ -7,8 +7,6 @@
 --        learnt is forgotten, calls under way, 1 where interactive calls were seen lately, then for
 --        every window its limit now and the permits it holds. Nothing where the keys are not ours.
 
-local CANARY = 5000000
-
 local read, bucket = pcall(Bucket.read, 1)
 if not read then
   return {}
