@@ -26,7 +26,8 @@ from schemas.call import Call, Retry
 from schemas.names import Lane
 from schemas.reply import ErrorType
 
-from .fields import files_of, identity_of, json_of, mapping_of, query_of, text_of, written
+from .fields import files_of, identity_of, mapping_of, written
+from .options import Alias, Body, Method, Param, Path, Query, Words, request_of
 from .preview import preview_of
 from .shown import show_preview, show_reply
 
@@ -39,24 +40,17 @@ _EXITS = {
     ErrorType.REAUTH_REQUIRED: CREDENTIALS,
     ErrorType.INTERNAL: DEFECT,
 }
-Words = list[str]
 
 
 def call_command(
-    method: Annotated[str, typer.Argument(help="GET, POST, PUT, PATCH or DELETE.")],
-    path: Annotated[str, typer.Argument(help="A path of Feishu's, /open-apis/….")],
-    query: Annotated[
-        Words, typer.Option("--query", "-q", help="key=value; again for a list.")
-    ] = [],  # noqa: B006  typer copies it
-    param: Annotated[
-        Words, typer.Option("--param", "-p", help="name=value for a :name in the path.")
-    ] = [],  # noqa: B006
+    method: Method,
+    path: Path,
+    query: Query = [],  # noqa: B006  typer copies it
+    param: Param = [],  # noqa: B006
     header: Annotated[
         Words, typer.Option("--header", "-H", help='"Name: value"; four names are allowed.')
     ] = [],  # noqa: B006
-    body: Annotated[
-        str | None, typer.Option("--body", "-d", help="JSON, @FILE, or - for standard input.")
-    ] = None,
+    body: Body = None,
     form: Annotated[Words, typer.Option("--form", help="key=value of a multipart form.")] = [],  # noqa: B006
     file: Annotated[Words, typer.Option("--file", help="field=path, a file of the form.")] = [],  # noqa: B006
     identity: Annotated[
@@ -64,7 +58,7 @@ def call_command(
     ] = "tenant",
     retry: Annotated[Retry, typer.Option(help="safe, never or always.")] = "safe",
     lane: Annotated[Lane, typer.Option(help="interactive or bulk.")] = "interactive",
-    alias: Annotated[str, typer.Option("--app", help="The app's alias.")] = DEFAULT_ALIAS,
+    alias: Alias = DEFAULT_ALIAS,
     call_id: Annotated[
         str | None, typer.Option("--id", help="The call id; made up when not given.")
     ] = None,
@@ -80,13 +74,9 @@ def call_command(
 ) -> None:
     """Make one call through RABBITMQ_URL and show its reply."""
     content = written(
-        {
-            "method": method.upper(),
-            "path": path,
-            "path_params": mapping_of("--param", param),
-            "query": query_of(query),
+        request_of(method, path, param, query, body)
+        | {
             "headers": mapping_of("--header", header, separators=":="),
-            "body": None if body is None else json_of(*text_of(body)),
             "form": mapping_of("--form", form),
             "files": files_of(file),
             "as": identity_of(identity),

@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.text import Text
 
-from cli.call.command import Words, checked_call
-from cli.call.fields import json_of, mapping_of, query_of, text_of, written
+from cli.call.command import checked_call
+from cli.call.fields import written
+from cli.call.options import Alias, Body, Method, Param, Path, Query, request_of
 from gateway.apps import DEFAULT_ALIAS, App
 from gateway.catalogue import Catalogue
 from gateway.dimensions import Dimensions
@@ -25,30 +26,16 @@ from .words import BucketWords, Explanation
 
 
 def explain_command(
-    method: Annotated[str, typer.Argument(help="GET, POST, PUT, PATCH or DELETE.")],
-    path: Annotated[str, typer.Argument(help="A path of Feishu's, /open-apis/….")],
-    query: Annotated[
-        Words, typer.Option("--query", "-q", help="key=value; again for a list.")
-    ] = [],  # noqa: B006  typer copies it
-    param: Annotated[
-        Words, typer.Option("--param", "-p", help="name=value for a :name in the path.")
-    ] = [],  # noqa: B006
-    body: Annotated[
-        str | None, typer.Option("--body", "-d", help="JSON, @FILE, or - for standard input.")
-    ] = None,
-    alias: Annotated[str, typer.Option("--app", help="The app's alias.")] = DEFAULT_ALIAS,
+    method: Method,
+    path: Path,
+    query: Query = [],  # noqa: B006  typer copies it
+    param: Param = [],  # noqa: B006
+    body: Body = None,
+    alias: Alias = DEFAULT_ALIAS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show every bucket that a call takes a permit from, and where each number comes from."""
-    content = written(
-        {
-            "method": method.upper(),
-            "path": path,
-            "path_params": mapping_of("--param", param),
-            "query": query_of(query),
-            "body": None if body is None else json_of(*text_of(body)),
-        }
-    )
+    content = written(request_of(method, path, param, query, body))
     call = checked_call(content, alias)
     settings = load_settings(only={"LARK_DOMAIN", "LARK_SERVICE_LIMITS_FILE"})
     catalogue = Catalogue(ApiTable.load(), load_limits_file(settings.limits_file))
