@@ -54,9 +54,9 @@ async def _flood(stage: Stage) -> list[Ended]:
         while left:
             _, left = await asyncio.wait(left, timeout=_REPORT_SECONDS)
             done = Counter(call.result().type for call in calls if call.done())
-            parked = await stage.metric("lark_service_calls_parked_total", why="limit")
+            moved = await stage.metric("lark_service_calls_moved_total")
             seconds = time.monotonic() - began
-            stage.show(f"after {seconds:4.1f} s", _told(done, len(left), int(parked)))
+            stage.show(f"after {seconds:4.1f} s", _told(done, len(left), int(moved)))
         return [call.result() for call in calls]
 
 
@@ -109,9 +109,9 @@ def _speed(calls: Sequence[Ended]) -> str:
     return f"{len(calls)} calls, p50 {p50}, p99 {p99}"
 
 
-def _told(done: Counter[str], left: int, parked: int) -> str:
+def _told(done: Counter[str], left: int, moved: int) -> str:
     later = done["rate_limited"] + done["deadline_exceeded"]
     return (
         f"{done['ok']} made, {later} told when to come again, {left} waiting "
-        f"({parked} times in the broker, not in a process)"
+        f"({moved} were moved to a queue of their own in the broker)"
     )
