@@ -119,19 +119,21 @@ class Verdicts:
             if most <= 0 or not self._saturation.is_saturated(bucket, lane, now):
                 continue
             places = places or self._places(line, now)
-            spared = self._cap // FEW if most <= self._cap else 0
-            for waiter in _newest(line, bucket, lane, most, spared):
+            for waiter in _newest(line, bucket, lane, most, self._cap):
                 full = [
                     each
                     for each in waiter.job.buckets
                     if self._saturation.is_saturated(each, lane, now)
                 ]
                 error = self._leave(waiter, places[waiter], full, now)
-                if spared and not isinstance(error, Overflow):
+                if self._spares(bucket, lane) and not isinstance(error, Overflow):
                     continue  # in line it may still make it
                 gone.append((waiter, error))
                 line.remove(waiter)
         return gone
+
+    def _spares(self, bucket: Bucket, lane: Lane) -> bool:
+        return self._cap >= FEW and self._held[bucket.key, lane] <= 2 * self._cap
 
     def _leave(
         self, waiter: Waiter, place: tuple[int, int], buckets: Iterable[Bucket], now: float
@@ -193,10 +195,10 @@ class _Ahead:
         self._line += not self._aside[key]
 
 
-def _newest(line: Line, bucket: Bucket, lane: Lane, most: int, spared: int) -> list[Waiter]:
+def _newest(line: Line, bucket: Bucket, lane: Lane, most: int, cap: int) -> list[Waiter]:
     """Up to so many calls of this bucket and lane, each the newest of who has most in hand.
 
-    Each producer keeps *spared* calls.
+    Each producer keeps its part of the cap while no more than a second cap is left above.
     Of calls with a sequence the highest of the group goes in place of the newest.
     """
     concerned = [
@@ -210,7 +212,7 @@ def _newest(line: Line, bucket: Bucket, lane: Lane, most: int, spared: int) -> l
     chosen: list[Waiter] = []
     while fresh and len(chosen) < most:
         producer = max(fresh, key=lambda name: (in_hand[name], fresh[name][-1].number))
-        if in_hand[producer] <= spared:
+        if in_hand[producer] <= cap // FEW and most - len(chosen) <= cap:
             break
         calls = fresh[producer]
         newest = calls.pop(_last_of_card(calls, line))

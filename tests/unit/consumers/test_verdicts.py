@@ -332,3 +332,23 @@ async def test_who_would_come_too_late_through_the_broker_stays_in_line() -> Non
     ends = await hand.outcome()
     assert isinstance(ends["patient"], Overflow)
     assert isinstance(ends["urgent"], Closing)
+
+
+async def test_who_has_few_in_hand_is_spared_until_the_cap_is_exceeded_twice() -> None:
+    for producers, gone in ((8, 0), (9, 2)):
+        hand = Hand(cap=8)
+        hand.limiter.closed["many"] = time.monotonic() + 5.0
+        for number in range(2 * producers):
+            await hand.add(f"call{number}", MANY, producer=str(number % producers))
+        assert len(await hand.left()) == gone, producers
+
+
+async def test_an_excess_that_would_come_too_late_through_the_broker_stays() -> None:
+    backlog = Backlog()
+    hand = Hand(cap=8, backlog=backlog)
+    hand.limiter.closed["many"] = time.monotonic() + 5.0
+    backlog.seen("many", "bulk", 1_000_000)
+    for number in range(12):
+        await hand.add(f"call{number}", MANY, producer="one", left=60.0)
+    ends = await hand.outcome()
+    assert {type(end) for end in ends.values()} == {Closing}
