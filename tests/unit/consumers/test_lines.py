@@ -198,3 +198,24 @@ async def test_a_line_counts_what_is_in_hand_of_each_bucket_without_what_was_mov
     calls.remove(fresh)
     assert +held == {}
     assert calls.is_idle
+
+
+async def test_one_of_several_processes_asks_for_its_part() -> None:
+    calls = line()
+    for n in range(3):
+        for _ in range(4):
+            wait(calls, CHAT(n))
+    asks = [ask for _, ask in calls.asks(Saturation(Backlog()), 1.0, 4)]
+    assert [(ask.buckets[-1].key, ask.want) for ask in asks] == [
+        ("chat0", 2),
+        ("chat1", 2),
+        ("chat2", 2),
+    ]
+    alone = line()
+    for _ in range(20):
+        wait(alone)
+    assert [ask.want for _, ask in alone.asks(Saturation(Backlog()), 1.0, 100)] == [10]
+    many = line()
+    for n in range(12):
+        wait(many, CHAT(n))
+    assert len(many.asks(Saturation(Backlog()), 1.0, 100)) == 10

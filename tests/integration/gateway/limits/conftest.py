@@ -33,7 +33,9 @@ async def make_limiter(redis_url: str, store: Redis) -> AsyncIterator[MakeLimite
         ) -> Limiter:
             client = await stack.enter_async_context(connect(redis_url))
             metrics = metrics or Metrics()
-            limiter = Limiter(client, metrics, settle_seconds=settle_seconds, **options)
+            # A stalled machine is no store that is away.
+            options = {"timeout": 2.0, "settle_seconds": settle_seconds} | options
+            limiter = Limiter(client, metrics, **options)
             stack.push_async_callback(limiter.close)
             await limiter.start()
             return limiter

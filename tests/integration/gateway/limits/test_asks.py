@@ -157,3 +157,17 @@ async def test_a_limit_of_a_day(make_limiter: MakeLimiter) -> None:
     assert (await take(limiter, day, 5)).granted == 2
     grant = await take(limiter, day, 1)
     assert 86_300 < grant.wait < 86_500
+
+
+async def test_who_just_came_books_nothing_before_who_was_told_to_wait(
+    make_limiter: MakeLimiter,
+) -> None:
+    told, came = await make_limiter(), await make_limiter()
+    assert (await take(told, CHAT, 5)).granted == 5
+    grant = await take(told, CHAT, 5)
+    assert not grant.granted
+    await asyncio.sleep(grant.wait)
+    assert not (await take(came, CHAT, 5)).granted
+    grant = await take(told, CHAT, 3)
+    assert grant.granted == 3
+    assert 0 < grant.delay <= 0.05

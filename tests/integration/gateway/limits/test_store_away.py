@@ -61,7 +61,7 @@ async def test_a_frozen_store_costs_one_quarter_second_and_then_nothing(
     make_limiter: MakeLimiter, idle_stack: Stack
 ) -> None:
     metrics = Metrics()
-    limiter = await make_limiter(metrics=metrics)
+    limiter = await make_limiter(metrics=metrics, timeout=0.1)
     assert (await take(limiter, HERE, 1)).granted == 1
     idle_stack.redis.pause()
     try:
@@ -78,7 +78,7 @@ async def test_a_frozen_store_costs_one_quarter_second_and_then_nothing(
 async def test_all_that_wait_for_a_frozen_store_wait_no_longer_than_one(
     make_limiter: MakeLimiter, idle_stack: Stack
 ) -> None:
-    limiter = await make_limiter()
+    limiter = await make_limiter(timeout=0.1)
     idle_stack.redis.pause()
     try:
         waits = await asyncio.gather(*(_timed(limiter) for _ in range(300)))
