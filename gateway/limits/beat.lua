@@ -1,11 +1,14 @@
 -- Says that a process is alive and learns the epoch and who else is.
 --
--- KEYS   1 fence   2 processes by the time they were last heard
+-- KEYS   1 fence   2 processes by the time they were last heard   3 the margins they ask for
 -- ARGV   1 this process   2 microseconds after which a silent one counts as gone
 --        3 an epoch to end, or '': the store may have lost something, or its clock was moved
---        4 '1' when this process leaves
--- Reply  epoch, now, processes alive, how many of them come before this one by name, and the
---        server's run id, which another server or a restarted one does not have
+--        4 '1' when this process leaves   5, 6 the margins in microseconds that this process asks
+--        for, of short windows and of long ones; 0 when it has seen too little
+-- Reply  epoch, now, processes alive, how many of them come before this one by name, the server's
+--        run id, which another server or a restarted one does not have, and the longest margins that
+--        any process alive asks for, 0 when none does. All take the same: whoever took a shorter
+--        one would find every slot first, and the others none.
 
 local BACK = 2000000
 
@@ -44,4 +47,22 @@ for _, process in ipairs(alive) do
 end
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
-return {fence, now, #alive, before, run}
+if redis.call('TYPE', KEYS[3]).ok ~= 'hash' then
+  redis.call('DEL', KEYS[3])
+end
+if ARGV[4] ~= '1' and tonumber(ARGV[5]) > 0 then
+  redis.call('HSET', KEYS[3], ARGV[1], ARGV[5] .. ' ' .. ARGV[6])
+else
+  redis.call('HDEL', KEYS[3], ARGV[1])
+end
+local short, long = 0, 0
+local asked = redis.call('HGETALL', KEYS[3])
+for i = 1, #asked, 2 do
+  local one, other = string.match(asked[i + 1], '^(%d+) (%d+)$')
+  if one and redis.call('ZSCORE', KEYS[2], asked[i]) then
+    short, long = math.max(short, tonumber(one)), math.max(long, tonumber(other))
+  else
+    redis.call('HDEL', KEYS[3], asked[i])
+  end
+end
+return {fence, now, #alive, before, run, short, long}

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .buckets import Bucket
-from .travel import Travel
 
 _GRAINS = 50
 
@@ -39,7 +38,6 @@ class Ledger:
         "is_awaited",
         "paused_until",
         "refused_at",
-        "travel",
     )
 
     def __init__(self, bucket: Bucket) -> None:
@@ -49,7 +47,6 @@ class Ledger:
         self.canary = False
         self.is_awaited = False
         self.holders: set[str] = set()
-        self.travel = Travel()
         self._pause_epoch: int | None = None
         self._entries: deque[Entry] = deque()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from .buckets import USUAL, Bucket, Margins
+from .buckets import USUAL, Bucket
 from .ledger import Ledger, ages
 from .store import LimitStore, Report
 from .travel import Travel
@@ -20,7 +20,9 @@ class Ledgers:
         self._store = store
         self._clock = clock
         self.travel = Travel()
-        """Of all buckets together: what one of which little was seen goes by."""
+        """What this process asks the fleet for; of all buckets together."""
+        self.margins = USUAL
+        """What the fleet takes."""
         self._ledgers: dict[str, Ledger] = {}
         self._untold: set[str] = set()
         self._telling = asyncio.Lock()
@@ -38,12 +40,6 @@ class Ledgers:
     def known(self, bucket: Bucket) -> Ledger | None:
         """The bucket's ledger, where it was used lately."""
         return self._ledgers.get(bucket.key)
-
-    def margins(self, bucket: Bucket) -> Margins:
-        """What the bucket's windows need beyond their length (see Travel)."""
-        ledger = self._ledgers.get(bucket.key)
-        own = ledger.travel.margins if ledger else None
-        return own or self.travel.margins or USUAL
 
     async def keep_places(self, epoch: int) -> None:
         """Renew the places of calls under way. Raise StoreAwayError."""

@@ -123,10 +123,7 @@ class Limiter:
         self._ledgers.travel.add(permit_at, now)
         for bucket in buckets:
             ledger = self._ledgers.known(bucket)
-            if ledger is None:
-                continue
-            ledger.travel.add(permit_at, now)
-            if ledger.canary:
+            if ledger is not None and ledger.canary:
                 ledger.canary = False
                 self._say(self._reopen(bucket))
 

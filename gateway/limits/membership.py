@@ -12,6 +12,7 @@ import structlog
 
 from gateway.metrics import Metrics
 
+from .buckets import USUAL
 from .ledgers import Ledgers
 from .standing import Standing
 from .store import LimitStore, StoreAwayError
@@ -103,7 +104,11 @@ class Membership:
     async def _beat_once(self) -> int:
         standing, sent = self._standing, self._clock()
         ends = standing.epoch_to_end(sent)
-        beat = await self._store.beat(self._id, lifetime=_LIFETIME_SECONDS, ends=ends)
+        margins = self._ledgers.travel.margins(sent)
+        beat = await self._store.beat(
+            self._id, lifetime=_LIFETIME_SECONDS, ends=ends, margins=margins
+        )
+        self._ledgers.margins = beat.margins or USUAL
         standing.hear(sent, self._clock(), beat.now)
         standing.recognise(beat.run)
         standing.count(beat.live, beat.rank)

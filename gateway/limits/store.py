@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -57,13 +57,17 @@ class Answer(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """What beat.lua replies; `epoch` and `now` in microseconds."""
+    """What beat.lua replies; `epoch` and `now` in microseconds.
+
+    `margins` are the longest that any process asks for; None when none has seen enough.
+    """
 
     epoch: int
     now: int
     live: int
     rank: int
     run: bytes
+    margins: Margins | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class LimitStore:
         self._acquires = Batches(self._acquire_all)
 
     async def acquire(
-        self, asks: Sequence[Ask], margins: Callable[[Bucket], Margins], epoch: int, *, books: bool
+        self, asks: Sequence[Ask], margins: Margins, epoch: int, *, books: bool
     ) -> Answer:
         """Take permits for each ask in order; asks of one moment share a round trip.
 
@@ -112,7 +116,7 @@ class LimitStore:
                 if bucket.key not in numbers:
                     numbers[bucket.key] = len(numbers) + 1
                     keys += self._keys(bucket, epoch)
-                    of_buckets += arguments_of(bucket, margins(bucket))
+                    of_buckets += arguments_of(bucket, margins)
                 of_asks.append(numbers[bucket.key])
         head = (epoch, _microseconds(AHEAD), _microseconds(LEASE), int(books), len(numbers))
         command = (len(keys), *keys, *head, *of_buckets, len(asks), *of_asks)
@@ -149,17 +153,28 @@ class LimitStore:
                 raise reply
 
     async def beat(
-        self, process: str, *, lifetime: float, ends: int | None = None, leaves: bool = False
+        self,
+        process: str,
+        *,
+        lifetime: float,
+        ends: int | None = None,
+        leaves: bool = False,
+        margins: Margins | None = None,
     ) -> Beat:
-        """Say that this process lives, or leaves; end an epoch if it is still on."""
-        keys = (f"{self._tag}:fence", f"{self._tag}:processes")
+        """Say that this process lives, or leaves, and what margins it asks for; end an epoch if it
+        is still on."""
+        keys = (f"{self._tag}:fence", f"{self._tag}:processes", f"{self._tag}:margins")
         ended = "" if ends is None else str(ends)
         leaving = "1" if leaves else "0"
-        command = (self._beat.sha, 2, *keys, process, _microseconds(lifetime), ended, leaving)
-        [reply] = await self._run_all(self._beat, [command])
+        asked = [_microseconds(seconds) for seconds in margins or (0.0, 0.0)]
+        command = (self._beat.sha, 3, *keys, process, _microseconds(lifetime), ended, leaving)
+        [reply] = await self._run_all(self._beat, [(*command, *asked)])
         if isinstance(reply, StoreAwayError):
             raise reply
-        return Beat(*reply)
+        epoch, now, live, rank, run, short, long = reply
+        return Beat(
+            epoch, now, live, rank, run, Margins(short / 1e6, long / 1e6) if short else None
+        )
 
     def _keys(self, bucket: Bucket, epoch: int) -> tuple[str, str, str]:
         rest = f"{epoch}:{bucket.key}"

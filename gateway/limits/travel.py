@@ -9,10 +9,12 @@ from .buckets import USUAL, Margins
 LEAST, MOST = 0.02, 0.45
 ENOUGH = 20
 _MORE = 1.5
+_SILENCE = 40.0
+"""Seconds after which what was seen tells nothing of now."""
 
 
 class Travel:
-    """The margins that windows need, of one bucket or of all. Times are monotonic seconds.
+    """The margins that windows need. Times are monotonic seconds.
 
     Feishu counts a request somewhere between its permit and its answer. How long it takes to get
     there varies no more than how long the whole way takes, since the way back and Feishu's work
@@ -22,23 +24,24 @@ class Travel:
     more than what is usual.
     """
 
-    __slots__ = ("_count", "_lately", "_long")
+    __slots__ = ("_count", "_last", "_lately", "_long")
 
     def __init__(self) -> None:
         self._count = 0
+        self._last = float("-inf")
         self._lately = Extremes(20.0)
         self._long = Extremes(60.0)
 
     def add(self, permit_at: float, answered_at: float) -> None:
         """Note one request that was answered."""
         self._count += 1
+        self._last = answered_at
         for extremes in (self._lately, self._long):
             extremes.add(answered_at - permit_at, answered_at)
 
-    @property
-    def margins(self) -> Margins | None:
-        """What the travel times seen ask for, within bounds; None while there were few."""
-        if self._count < ENOUGH:
+    def margins(self, now: float) -> Margins | None:
+        """What the travel times seen ask for, within bounds; None where there were few of late."""
+        if self._count < ENOUGH or now - self._last > _SILENCE:
             return None
         short = min(max(LEAST, _MORE * self._lately.spread), USUAL.short)
         return Margins(short, min(max(USUAL.long, self._long.spread), MOST))

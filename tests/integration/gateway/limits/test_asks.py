@@ -143,12 +143,37 @@ async def test_margins_follow_how_long_requests_travel(make_limiter: MakeLimiter
         grant = await take(limiter, API, 1)
         assert grant.granted == 1
         limiter.accepted((API,), time.monotonic() - 0.002)
+    await limiter.beat()
     assert (await take(limiter, API, 100)).granted == 20
     begun, grant = time.monotonic(), await take(limiter, API, 1)
     while not grant.granted:
         await asyncio.sleep(grant.wait)
         grant = await take(limiter, API, 1)
     assert time.monotonic() + grant.delay - begun < 1.06
+
+
+async def test_all_processes_take_the_longest_margin_that_one_asks_for(
+    make_limiter: MakeLimiter,
+) -> None:
+    slow, quick = await make_limiter(), await make_limiter()
+    for taken in (0.002, 0.06, *[0.03] * 30):
+        slow.accepted((API,), time.monotonic() - taken)
+        quick.accepted((API,), time.monotonic() - 0.002)
+    for limiter in (quick, slow, quick):
+        await limiter.beat()
+    begun = time.monotonic()
+    assert (await take(quick, CHAT, 5)).granted == 5
+    grant = await take(quick, CHAT, 1)
+    while not grant.granted:
+        await asyncio.sleep(grant.wait)
+        grant = await take(quick, CHAT, 1)
+    assert 1.085 <= time.monotonic() + grant.delay - begun < 1.15
+    await slow.close()
+    await quick.beat()
+    await asyncio.sleep(1.1)
+    assert (await take(quick, CHAT, 5)).granted >= 4
+    grant = await take(quick, CHAT, 5)
+    assert grant.wait < 1.03
 
 
 async def test_a_limit_of_a_day(make_limiter: MakeLimiter) -> None:

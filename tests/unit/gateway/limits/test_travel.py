@@ -15,14 +15,15 @@ def travelled(*seconds: float, at: float = 100.0) -> Travel:
     return travel
 
 
-def margins(travel: Travel) -> Margins:
-    assert travel.margins is not None
-    return travel.margins
+def margins(travel: Travel, at: float = 100.0) -> Margins:
+    found = travel.margins(at)
+    assert found is not None
+    return found
 
 
 def test_nothing_until_enough_were_seen() -> None:
-    assert travelled(*[0.02] * (ENOUGH - 1)).margins is None
-    assert travelled(*[0.02] * ENOUGH).margins == Margins(LEAST, USUAL.long)
+    assert travelled(*[0.02] * (ENOUGH - 1)).margins(100.0) is None
+    assert margins(travelled(*[0.02] * ENOUGH)) == Margins(LEAST, USUAL.long)
 
 
 def test_what_they_differ_counts_and_not_how_long_they_take() -> None:
@@ -32,8 +33,8 @@ def test_what_they_differ_counts_and_not_how_long_they_take() -> None:
 
 
 def test_bounds() -> None:
-    assert travelled(*[0.5] * ENOUGH).margins == Margins(LEAST, USUAL.long)
-    assert travelled(*[0.01] * ENOUGH, 3.0).margins == Margins(USUAL.short, MOST)
+    assert margins(travelled(*[0.5] * ENOUGH)) == Margins(LEAST, USUAL.long)
+    assert margins(travelled(*[0.01] * ENOUGH, 3.0)) == Margins(USUAL.short, MOST)
 
 
 def test_a_slow_one_is_remembered_for_a_minute_and_forgotten_after_two() -> None:
@@ -57,3 +58,8 @@ def test_after_a_long_silence_nothing_of_before_counts() -> None:
     travel = travelled(*[0.02] * ENOUGH, 0.09)
     travel.add(200.0 - 0.02, 200.0)
     assert margins(travel).short == LEAST
+
+
+def test_what_was_seen_tells_nothing_of_a_time_long_after() -> None:
+    assert travelled(*[0.02] * ENOUGH).margins(139.0) is not None
+    assert travelled(*[0.02] * ENOUGH).margins(141.0) is None
