@@ -109,7 +109,7 @@ class LimitView:
 
     def _command(self, bucket: Bucket, epoch: int) -> tuple[str | int, ...]:
         keys = [f"{self._tag}:{kind}:{epoch}:{bucket.key}" for kind in _KINDS]
-        # What margin a process really takes depends on how long its own requests travel.
+        # The margin that the fleet takes now follows its travel times, and is not the bucket's.
         arguments = arguments_of(bucket, USUAL)
         return (self._script.sha, len(keys) + 1, f"{self._tag}:fence", *keys, epoch, *arguments)
 
