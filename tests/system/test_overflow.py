@@ -181,7 +181,7 @@ async def test_what_expires_in_an_overflow_queue_is_answered_with_what_is_known_
     began = time.time()
     ids = await publish(producer, [read()] * 100, seconds=9, user_id=rabbitmq_user)
     letters = await publish(producer, [read()] * 40, seconds=9, user_id=rabbitmq_user, reply_to="")
-    await waiting.at_least(20)
+    await waiting.settled(5)
     await asyncio.gather(*(process.kill() for process in fleet))
     await asyncio.sleep(max(0.0, began + 9.2 - time.time()))
     await asyncio.gather(*(process.start() for process in fleet))
@@ -193,8 +193,9 @@ async def test_what_expires_in_an_overflow_queue_is_answered_with_what_is_known_
         assert reply.json["meta"]["attempts"] == 0
         assert reply.json["call_id"] == reply.properties.correlation_id
     found = await asyncio.gather(*(rows.of(letter) for letter in letters))
-    # The others were in hand when their process was killed, and received anew.
-    moved = [row for (row,) in found if abs(row["first_seen"].timestamp() - began) < 5]
+    # The others were in hand when their process was killed, and received anew. Killed amid a move,
+    # it leaves a call and its copy, and so two letters.
+    moved = [row for each in found for row in each if abs(row["first_seen"].timestamp() - began) < 5]
     assert moved
     for row in moved:
         assert row["reason"] == "expired"
