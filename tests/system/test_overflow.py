@@ -195,7 +195,9 @@ async def test_what_expires_in_an_overflow_queue_is_answered_with_what_is_known_
     found = await asyncio.gather(*(rows.of(letter) for letter in letters))
     # The others were in hand when their process was killed, and received anew. Killed amid a move,
     # it leaves a call and its copy, and so two letters.
-    moved = [row for each in found for row in each if abs(row["first_seen"].timestamp() - began) < 5]
+    moved = [
+        row for each in found for row in each if abs(row["first_seen"].timestamp() - began) < 5
+    ]
     assert moved
     for row in moved:
         assert row["reason"] == "expired"
