@@ -70,14 +70,11 @@ class Waiting:
 
     async def settled(self, least: int) -> None:
         """Wait until no more calls come in, of which there must be so many."""
-        before = -1
+        looks = [-1, -1, -1]
         async with asyncio.timeout(20):
-            while True:
-                now = await self.calls()
-                if least <= now <= before:
-                    return
-                before = now
+            while looks[-1] < least or looks != sorted(looks, reverse=True):
                 await asyncio.sleep(0.5)
+                looks = [*looks[1:], await self.calls()]
 
     async def at_least(self, count: int) -> None:
         """Wait until so many calls wait there."""
