@@ -57,8 +57,8 @@ def settle(
     if isinstance(error, NotNow):
         delay = error.retry_after or 0.0
         if now + delay < job.deadline:
-            # A full bucket is paused by then, so that the wait is spent in its line.
-            return Again(0.0 if isinstance(error, BucketFull) else delay)
+            in_line = isinstance(error, BucketFull) and error.waits_in_line
+            return Again(0.0 if in_line else delay)
         error = Expired() if now >= job.deadline else _too_late(error, delay)
     elif isinstance(error, AttemptFailed) and _may_repeat(error, job, policy):
         delay = policy.delay(job.tries)

@@ -76,10 +76,10 @@ class Executor:
         return Ended(answer, error)
 
     async def _token(self, job: Job) -> Token | None:
-        if job.token_kind is None:
+        if job.holder is None:
             return None
         return await self._tokens.get(
-            job.app, job.token_kind, timeout=max(0.1, job.deadline - time.time())
+            job.app, job.holder, timeout=max(0.1, job.deadline - time.time())
         )
 
     async def _send(self, job: Job, token: Token | None) -> Answer:
@@ -137,7 +137,7 @@ class Executor:
         self._metrics.limit_rejections.labels(
             bucket.name, str(error.code) if known else "other"
         ).inc()
-        await self._limiter.rejected(bucket, error.pause, sent_at)
+        error.waits_in_line = await self._limiter.rejected(bucket, error.pause, sent_at)
 
     async def _rejected(
         self, job: Job, token: Token | None, answer: Answer, error: TokenRejected

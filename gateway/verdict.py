@@ -45,6 +45,8 @@ class BucketFull(NotNow):
         )
         self.bucket = bucket
         self.pause = pause
+        self.waits_in_line = True
+        """Whether the limiter holds the call back for so long; else whoever repeats it must."""
 
 
 class TokenRejected(NotNow):

@@ -101,7 +101,7 @@ class Limiter:
                 ledger.holders.discard(holder)
                 self._say(self._free(bucket, holder))
 
-    async def rejected(self, bucket: Bucket, seconds: float, sent_at: float) -> None:
+    async def rejected(self, bucket: Bucket, seconds: float, sent_at: float) -> bool:
         """Feishu refused a request sent then (monotonic): stop the bucket in the whole fleet.
 
         A longer pause stays as it is; a refusal of what was under way by then teaches nothing.
@@ -116,6 +116,7 @@ class Limiter:
                 await self._ledgers.tell(self._standing.epoch)
             except StoreAwayError as error:
                 self._membership.leave(error)
+        return True
 
     def accepted(self, buckets: Sequence[Bucket], permit_at: float) -> None:
         """Feishu took a request whose permit held from then on (monotonic)."""

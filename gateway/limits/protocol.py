@@ -38,8 +38,11 @@ class Limits(Protocol):
         """The holder's call is not under way any more; its places are free."""
         ...
 
-    async def rejected(self, bucket: Bucket, seconds: float, sent_at: float) -> None:
-        """Feishu said that this bucket is full for so long, to a request sent at this time."""
+    async def rejected(self, bucket: Bucket, seconds: float, sent_at: float) -> bool:
+        """Feishu said that this bucket is full for so long, to a request sent at this time.
+
+        True when the next `acquire` holds its calls back for so long; else the caller must.
+        """
         ...
 
     def accepted(self, buckets: tuple[Bucket, ...], permit_at: float) -> None:

@@ -84,10 +84,11 @@ class ObservingLimiter:
     def release(self, buckets: tuple[Bucket, ...], holder: str) -> None:
         """Places are not counted."""
 
-    async def rejected(self, bucket: Bucket, seconds: float, sent_at: float) -> None:
+    async def rejected(self, bucket: Bucket, seconds: float, sent_at: float) -> bool:
         """Feishu refused a request: judge the models by it."""
         self._waits.pause(bucket, time.monotonic() + seconds)
         self._feed(bucket, sent_at, "rejected", seconds)
+        return False
 
     def accepted(self, buckets: tuple[Bucket, ...], permit_at: float) -> None:
         """Feishu took a request: judge the models by it."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox.feishu import SandboxFeishu
+from schemas import names
+from tests.support.calls import read
 from tests.support.command import run
 from tests.support.gateway import Gateway
-from tests.support.judging import unique
+from tests.support.judging import assert_error, requests_of, unique
 from tests.support.producer import Producer
 
 SLOW_API = "PATCH /open-apis/im/v1/chats/:chat_id/announcement"
@@ -24,6 +28,16 @@ def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: A
         "LARK_SERVICE_LIMITS_FILE": str(limits),
         "LARK_SERVICE_LIMITS": "observe",
     }
+
+
+async def test_a_refused_call_is_sent_again_when_feishu_says_and_not_before(
+    producer: Producer, simulated: SandboxFeishu
+) -> None:
+    place = unique("sim_rate_limited")
+    deadline = int((time.time() + 4.5) * 1000)
+    reply = await producer.call(read(place), headers={names.HEADER_DEADLINE: deadline})
+    assert_error(reply, "rate_limited", "not_executed", retryable=True)
+    assert 2 <= len(requests_of(simulated, place)) <= 5
 
 
 async def test_nobody_waits_and_what_would_have_been_is_logged(

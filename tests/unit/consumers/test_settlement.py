@@ -128,6 +128,12 @@ def test_a_full_bucket_is_waited_for_in_its_line(kind: str) -> None:
     assert settled(full(7.0, kind), make_job(tries=9)) == Again(0.0)
 
 
+def test_a_full_bucket_whose_limiter_holds_nobody_back_is_waited_for_all_the_same() -> None:
+    error = full(7.0)
+    error.waits_in_line = False
+    assert settled(error, make_job(tries=9)) == Again(7.0)
+
+
 def test_a_call_that_has_to_wait_waits() -> None:
     wait = NotNow(ErrorType.RATE_LIMITED, "chat", retry_after=1.5)
     assert settled(wait, make_job(tries=9)) == Again(1.5)
