@@ -16,7 +16,7 @@ from .errors import Refused
 from .feishu import Answer
 from .limits.buckets import Bucket
 from .request import Request, build_request
-from .tokens.token import Token
+from .tokens.token import TENANT, Holder, Token
 
 
 @dataclass(slots=True)
@@ -30,7 +30,8 @@ class Job:
     request: Request
     buckets: tuple[Bucket, ...]
     """What one permit is taken from, all at once: the API's own bucket first."""
-    token_kind: str | None
+    holder: Holder | None
+    """Whose token it carries; None for none."""
     deadline: float
     once: bool
     """The producer allows one attempt that may reach the API."""
@@ -88,7 +89,7 @@ def prepare(
         klass=klass,
         request=build_request(app.domain, call, dict(query), body),
         buckets=buckets,
-        token_kind=_token_kind(call),
+        holder=_holder(call),
         deadline=deadline,
         once=call.retry == "never",
         harmless=harmless,
@@ -97,7 +98,7 @@ def prepare(
     )
 
 
-def _token_kind(call: Call) -> str | None:
+def _holder(call: Call) -> Holder | None:
     match call.as_:
         case "none":
             return None
@@ -112,4 +113,4 @@ def _token_kind(call: Call) -> str | None:
                 hint="the user must authorize the app first",
             )
     # Feishu gives a self-built app the same string as app and as tenant token.
-    return "tenant"
+    return TENANT

@@ -71,7 +71,7 @@ def preview_of(call: Call, *, alias: str, call_id: str, domain: str, limits: Sit
         id_given=True,
         deadline=0.0,
     )
-    headers = {} if job.token_kind is None else {"Authorization": REDACTED}
+    headers = {} if job.holder is None else {"Authorization": REDACTED}
     if job.request.multipart:
         headers["Content-Type"] = "multipart/form-data; boundary=<chosen when it is sent>"
     return Preview(

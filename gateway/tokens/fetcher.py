@@ -13,8 +13,8 @@ from gateway.errors import AttemptFailed, GatewayError, Refused
 from gateway.metrics import Metrics
 from schemas.reply import ErrorType
 
-from .issuer import Issuer
 from .memory import Memory
+from .sources import TokenSource
 from .stores import Found, PostgresTokens, RedisTokens, StoreAway
 from .token import Credential, Token
 from .writer import Writer
@@ -38,7 +38,7 @@ class Fetcher:
 
     def __init__(
         self,
-        issuer: Issuer,
+        source: TokenSource,
         redis: RedisTokens,
         postgres: PostgresTokens,
         writer: Writer,
@@ -47,7 +47,7 @@ class Fetcher:
         clock: Callable[[], float],
         draw: Callable[[], float],
     ) -> None:
-        self._issuer = issuer
+        self._source = source
         self._redis = redis
         self._postgres = postgres
         self._writer = writer
@@ -76,7 +76,8 @@ class Fetcher:
         """Ask Feishu, unless another process does and shares what it got."""
         owner = secrets.token_hex(16)
         try:
-            return await self._turn(credential, owner, than) or await self._ask(credential)
+            token = await self._turn(credential, owner, than)
+            return token or await self._ask(credential, than)
         finally:
             await _if_there(self._redis.unlock(credential, owner))
 
@@ -99,10 +100,10 @@ class Fetcher:
         except StoreAway:
             return None
 
-    async def _ask(self, credential: Credential) -> Token:
+    async def _ask(self, credential: Credential, than: Token | None) -> Token:
         alias = credential.app.alias
         try:
-            token = await self._issue(credential)
+            token = await self._issue(credential, than)
         except GatewayError as error:
             self._metrics.token_refreshes.labels(alias, error.type).inc()
             log.warning("no token issued", app=alias, type=error.type, code=error.code)
@@ -118,10 +119,10 @@ class Fetcher:
         await _if_there(self._redis.put(token))
         return token
 
-    async def _issue(self, credential: Credential) -> Token:
+    async def _issue(self, credential: Credential, than: Token | None) -> Token:
         # Taken before the request, so that a slow answer makes the token older, never younger.
         asked_at = self._clock()
-        issued = await self._issuer.tenant_token(credential.app)
+        issued = await self._source.issue(credential, than)
         token = Token(issued.token, credential, asked_at, asked_at + issued.expires_in)
         now = self._clock()
         self._memory.confirm(token, now)

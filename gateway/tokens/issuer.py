@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -23,6 +22,9 @@ from gateway.codes import Action, token_meaning_of
 from gateway.errors import AttemptFailed, GatewayError, NotNow, Refused
 from schemas.reply import ErrorType
 
+from .sources import Issued
+from .token import Credential, Token
+
 TENANT_TOKEN_PATH = "/open-apis/auth/v3/tenant_access_token/internal"  # noqa: S105 (a path)
 BUDGET_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
@@ -35,14 +37,6 @@ _LIMITED = frozenset({Action.PAUSE, Action.BACK_OFF})
 _LOG_ID = re.compile(r"[!-~]{1,128}")
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A token fresh from Feishu; `expires_in` is the seconds it has left, not a new one's life."""
-
-    token: str = field(repr=False)
-    expires_in: int
-
-
 class Issuer:
     """Knows the token endpoint of self-built apps."""
 
@@ -51,12 +45,15 @@ class Issuer:
         self._session = session
         self._budget = budget
 
-    async def tenant_token(self, app: App) -> Issued:
+    async def issue(self, credential: Credential, than: Token | None) -> Issued:
         """Ask for the app's tenant token, at most three times within the budget.
+
+        Feishu gives a self-built app the same string as app and as tenant token.
 
         Raises Refused (bad credentials, app or address not allowed), NotNow (rate limit) or
         AttemptFailed (Feishu not reached, or no usable answer). No message holds a secret.
         """
+        app = credential.app
         again = AsyncRetrying(
             retry=retry_if_exception_type(AttemptFailed),
             stop=stop_after_attempt(_TRIES) | stop_before_delay(self._budget),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError
 
-from .token import Credential, Token
+from .token import Credential, Holder, Token
 
 CONFIRMED_SECONDS = 5.0
 _MOST_REJECTED = 10_000
 
-Slot = tuple[str, str]
-"""Alias and kind: quick to look up, and a changed secret takes the place of the former one."""
+Slot = tuple[str, Holder]
+"""Alias and holder: quick to look up, and a changed secret takes the place of the former one."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Memory:
 
     def hold(self, token: Token, draw: float) -> None:
         """Use this token from now on."""
-        slot = (token.credential.app.alias, token.credential.kind)
+        slot = (token.credential.app.alias, token.credential.holder)
         self.held[slot] = Held(token, token.renew_at(draw), token.usable_until)
         self._failures.pop(token.credential.key, None)
 
@@ -70,7 +70,7 @@ class Memory:
         key = token.credential.key
         rejected_until = self._rejected_until.get(key, -math.inf)
         self._rejected_until[key] = max(rejected_until, token.issued_at)
-        slot = (token.credential.app.alias, token.credential.kind)
+        slot = (token.credential.app.alias, token.credential.holder)
         held = self.held.get(slot)
         if held is not None and held.token.value == token.value:
             del self.held[slot]

@@ -11,15 +11,14 @@ from contextlib import suppress
 import structlog
 
 from gateway.apps import App
-from gateway.errors import Expired, GatewayError, Refused
+from gateway.errors import Expired, GatewayError
 from gateway.metrics import Metrics
-from schemas.reply import ErrorType
 
 from .fetcher import FAILED_SECONDS, REFUSED_SECONDS, Fetcher
-from .issuer import Issuer
 from .memory import Held, Memory
+from .sources import TokenSource
 from .stores import PostgresTokens, RedisTokens, StoreAway
-from .token import Credential, Token
+from .token import TENANT, Credential, Holder, Token
 from .writer import Writer
 
 __all__ = ["Token", "TokenPool"]
@@ -34,7 +33,7 @@ class TokenPool:
 
     def __init__(
         self,
-        issuer: Issuer,
+        source: TokenSource,
         redis: RedisTokens,
         postgres: PostgresTokens,
         metrics: Metrics,
@@ -50,17 +49,19 @@ class TokenPool:
         self._memory = Memory()
         self._writer = Writer(postgres, draw=draw)
         self._fetcher = Fetcher(
-            issuer, redis, postgres, self._writer, self._memory, metrics, clock, draw
+            source, redis, postgres, self._writer, self._memory, metrics, clock, draw
         )
         self._flights: dict[bytes, asyncio.Task[Token | GatewayError]] = {}
 
-    async def get(self, app: App, kind: str = "tenant", *, timeout: float | None = None) -> Token:
+    async def get(
+        self, app: App, holder: Holder = TENANT, *, timeout: float | None = None
+    ) -> Token:
         """Return a token that lives; a renewal goes on behind it while the old one still does.
 
         Raises Refused, NotNow or AttemptFailed as the token endpoint answered, and Expired when
         there is no token within *timeout* seconds.
         """
-        held = self._memory.held.get((app.alias, kind))
+        held = self._memory.held.get((app.alias, holder))
         ended = None
         if held is not None and held.token.credential.app == app:
             now = self._clock()
@@ -70,7 +71,7 @@ class TokenPool:
                 self._renew(held)
                 return held.token
             ended = held.token
-        return await self._wait(app, kind, ended, timeout)
+        return await self._wait(app, holder, ended, timeout)
 
     async def rejected(self, token: Token) -> None:
         """Drop exactly this token everywhere, because Feishu rejected it.
@@ -96,10 +97,10 @@ class TokenPool:
             await asyncio.wait(flights)
         await self._writer.close(_CLOSE_SECONDS)
 
-    async def _wait(self, app: App, kind: str, than: Token | None, timeout: float | None) -> Token:
-        if kind != "tenant":
-            raise Refused(ErrorType.INVALID_CALL, f"as: this gateway issues no {kind} tokens")
-        credential = Credential.of(app, kind)
+    async def _wait(
+        self, app: App, holder: Holder, than: Token | None, timeout: float | None
+    ) -> Token:
+        credential = Credential.of(app, holder)
         failure = self._memory.failure(credential, self._clock())
         if failure is not None:
             raise _again(failure)

@@ -192,7 +192,7 @@ class PostgresTokens:
                 _UPSERT,
                 credential.key,
                 credential.app.app_id,
-                credential.kind,
+                credential.holder.kind,
                 token.fingerprint,
                 self._sealer.seal(token),
                 now - token.issued_at,

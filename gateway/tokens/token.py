@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gateway.apps import App
 
@@ -16,22 +17,37 @@ MARGIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose token, as a call's `as` says: the app's in a tenant, the app's own, or a user's.
+
+    `name` is the tenant key of a store app's customer or the key of a user grant, else empty.
+    """
+
+    kind: Literal["tenant", "app", "user"]
+    name: str = ""
+
+
+TENANT = Holder("tenant")
+"""The app in its own tenant."""
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """What a token is issued for. `key` is the same in every process that has the same secret."""
 
     app: App
-    kind: str
+    holder: Holder
     key: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, app: App, kind: str, tenant: str = "") -> Credential:
+    def of(cls, app: App, holder: Holder = TENANT) -> Credential:
         """Name the credential; another secret is another credential."""
         secret = hashlib.sha256(app.secret.get_secret_value().encode()).hexdigest()
         whole = hashlib.sha256()
-        for part in (app.domain, app.app_id, secret, kind, tenant):
+        for part in (app.domain, app.app_id, secret, holder.kind, holder.name):
             # With its length before it, no part can pass for the end of another.
             whole.update(f"{len(part.encode())}:{part}".encode())
-        return cls(app, kind, whole.digest())
+        return cls(app, holder, whole.digest())
 
 
 @dataclass(frozen=True, slots=True)

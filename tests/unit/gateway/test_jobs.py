@@ -9,6 +9,7 @@ import pytest
 
 from gateway.catalogue import derive_key
 from gateway.errors import Refused
+from gateway.tokens.token import TENANT, Holder
 from schemas.reply import ErrorType
 from tests.support.builders import make_job
 from tests.support.calls import SEND
@@ -78,10 +79,10 @@ def test_an_api_outside_the_catalogue_has_the_class_of_its_method() -> None:
 
 
 @pytest.mark.parametrize(
-    ("identity", "kind"), [("tenant", "tenant"), ("app", "tenant"), ("none", None)]
+    ("identity", "holder"), [("tenant", TENANT), ("app", TENANT), ("none", None)]
 )
-def test_whose_token_is_attached(identity: str, kind: str | None) -> None:
-    assert make_job(**{"as": identity}).token_kind == kind
+def test_whose_token_is_attached(identity: str, holder: Holder | None) -> None:
+    assert make_job(**{"as": identity}).holder == holder
 
 
 @pytest.mark.parametrize(

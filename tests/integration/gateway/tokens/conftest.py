@@ -49,7 +49,7 @@ class Simulated:
 
     @property
     def credential(self) -> Credential:
-        return Credential.of(self.app, "tenant")
+        return Credential.of(self.app)
 
     @property
     def token_requests(self) -> int:

@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.apps import App
 from gateway.errors import AttemptFailed, GatewayError
 from gateway.tokens.issuer import TENANT_TOKEN_PATH, Issuer
+from gateway.tokens.token import Credential
 from schemas.reply import ErrorType, Outcome
 
 from .conftest import Simulated
@@ -61,7 +62,7 @@ async def serve() -> AsyncIterator[Serve]:
 
 async def failure(issuer: Issuer, app: App) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
-        await issuer.tenant_token(app)
+        await issuer.issue(Credential.of(app), None)
     shown = f"{caught.value} {caught.value.hint} {caught.value.__cause__!r}"
     assert app.secret.get_secret_value() not in shown
     return caught.value
@@ -70,10 +71,10 @@ async def failure(issuer: Issuer, app: App) -> GatewayError:
 async def test_feishu_says_how_long_the_token_still_lives(
     feishu: Simulated, session: aiohttp.ClientSession
 ) -> None:
-    first = await Issuer(session).tenant_token(feishu.app)
+    first = await Issuer(session).issue(Credential.of(feishu.app), None)
     assert 7198 <= first.expires_in <= 7200
     assert feishu.accepts(first.token)
-    assert (await Issuer(session).tenant_token(feishu.app)).token == first.token
+    assert (await Issuer(session).issue(Credential.of(feishu.app), None)).token == first.token
 
 
 async def test_a_wrong_secret_is_asked_about_once(
@@ -113,7 +114,7 @@ async def test_a_fault_that_may_pass_is_tried_three_times_at_most(
     assert (error.type, error.outcome) == (ErrorType.FEISHU_UNAVAILABLE, Outcome.NOT_EXECUTED)
     assert feishu.token_requests == 3
     feishu.fail(**fault, count=2)
-    assert feishu.accepts((await Issuer(session).tenant_token(feishu.app)).token)
+    assert feishu.accepts((await Issuer(session).issue(Credential.of(feishu.app), None)).token)
 
 
 async def test_all_tries_together_keep_to_the_budget(
@@ -212,7 +213,7 @@ async def test_a_proxy_of_the_environment_is_not_used(
     evil = await serve(proxy)
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, evil.url)
-    await Issuer(session).tenant_token(feishu.app)
+    await Issuer(session).issue(Credential.of(feishu.app), None)
     assert evil.requests == []
 
 
@@ -231,7 +232,7 @@ async def test_the_request_is_what_feishu_documents(
 
     endpoint = await serve(answer)
     app = replace(feishu.app, domain=endpoint.url)
-    assert (await Issuer(session).tenant_token(app)).expires_in == 4567
+    assert (await Issuer(session).issue(Credential.of(app), None)).expires_in == 4567
     [request] = endpoint.requests
     assert (request.method, request.path_qs) == ("POST", TENANT_TOKEN_PATH)
     assert request.headers["Content-Type"] == "application/json; charset=utf-8"

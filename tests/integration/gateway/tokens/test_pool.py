@@ -223,14 +223,6 @@ async def test_no_call_gets_a_token_that_is_at_its_end(
     assert (await process.pool.get(feishu.app)).value != "t-x"
 
 
-async def test_only_tenant_tokens_are_issued(
-    feishu: Simulated, start_process: StartProcess
-) -> None:
-    process = await start_process()
-    with pytest.raises(Refused, match="no app tokens"):
-        await process.pool.get(feishu.app, "app")
-
-
 async def test_a_pool_that_closes_ends_what_it_fetches(
     feishu: Simulated, start_process: StartProcess
 ) -> None:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from gateway.errors import NotNow, Refused
 from gateway.tokens.stores import StoreAway
-from gateway.tokens.token import Credential, Token
+from gateway.tokens.token import Credential, Holder, Token
 from schemas.reply import ErrorType
 
 from .conftest import Process, Simulated, StartProcess
@@ -100,7 +100,7 @@ async def test_neither_store_holds_token_or_secret_in_the_clear(
 async def test_a_token_copied_to_another_credential_or_store_does_not_open(
     process: Process, credential: Credential, feishu: Simulated
 ) -> None:
-    other = Credential.of(feishu.wrong_app, "tenant")
+    other = Credential.of(feishu.wrong_app)
     await process.postgres.put(token_of(credential, "t-1"))
     await process.postgres.put(token_of(other, "t-2"))
     await process.database.execute(
@@ -207,7 +207,7 @@ async def test_a_token_ends_the_shared_failure(process: Process, credential: Cre
 async def test_a_full_redis_counts_as_away_and_reading_goes_on(
     process: Process, feishu: Simulated, credential: Credential, redis_url: str
 ) -> None:
-    other = Credential.of(feishu.wrong_app, "tenant")
+    other = Credential.of(feishu.wrong_app)
     await process.redis.put(token_of(other, "t-1"))
     async with Redis.from_url(redis_url) as redis:
         await redis.config_set("maxmemory", "1")
@@ -223,9 +223,9 @@ async def test_a_full_redis_counts_as_away_and_reading_goes_on(
 async def test_cancelled_reads_never_hand_out_another_credentials_token(
     process: Process, feishu: Simulated
 ) -> None:
-    credentials = [Credential.of(feishu.app, f"kind-{n}") for n in range(20)]
+    credentials = [Credential.of(feishu.app, Holder("tenant", f"tenant-{n}")) for n in range(20)]
     for credential in credentials:
-        await process.redis.put(token_of(credential, f"t-{credential.kind}"))
+        await process.redis.put(token_of(credential, f"t-{credential.holder.name}"))
 
     async def read(credential: Credential, patience: float) -> bool:
         try:
@@ -234,7 +234,7 @@ async def test_cancelled_reads_never_hand_out_another_credentials_token(
         except (TimeoutError, StoreAway):
             return False
         assert found.token is not None
-        assert found.token.value == f"t-{credential.kind}"
+        assert found.token.value == f"t-{credential.holder.name}"
         return True
 
     done = 0

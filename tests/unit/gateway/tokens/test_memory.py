@@ -5,12 +5,12 @@ from pydantic import SecretStr
 from gateway.apps import App
 from gateway.errors import Refused
 from gateway.tokens.memory import CONFIRMED_SECONDS, Memory
-from gateway.tokens.token import Credential, Token
+from gateway.tokens.token import TENANT, Credential, Token
 from schemas.reply import ErrorType
 
 APP = App("default", "cli_1", SecretStr("app-secret"), "https://open.feishu.cn")
-CREDENTIAL = Credential.of(APP, "tenant")
-SLOT = ("default", "tenant")
+CREDENTIAL = Credential.of(APP)
+SLOT = ("default", TENANT)
 
 
 def token(value: str, *, issued_at: float = 0.0, life: float = 7200) -> Token:

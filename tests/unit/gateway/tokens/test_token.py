@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.apps import App
-from gateway.tokens.token import Credential, Token
+from gateway.tokens.token import Credential, Holder, Token
 
 APP = App("default", "cli_1", SecretStr("app-secret"), "https://open.feishu.cn")
-CREDENTIAL = Credential.of(APP, "tenant")
+CREDENTIAL = Credential.of(APP)
 
 
 def living(seconds: float, *, issued_at: float = 1000.0) -> Token:
@@ -62,16 +62,16 @@ def test_every_part_of_a_credential_makes_another_one() -> None:
         replace(APP, secret=SecretStr("rotated")),
         replace(APP, domain="https://open.larksuite.com"),
     ]
-    keys = {Credential.of(app, "tenant").key for app in apps}
-    keys |= {Credential.of(APP, "app").key, Credential.of(APP, "tenant", "key").key}
+    keys = {Credential.of(app).key for app in apps}
+    keys |= {Credential.of(APP, Holder("app")).key, Credential.of(APP, Holder("tenant", "key")).key}
     assert len(keys) == 6
 
 
 def test_the_alias_does_not_make_another_credential() -> None:
-    assert Credential.of(replace(APP, alias="other"), "tenant").key == CREDENTIAL.key
+    assert Credential.of(replace(APP, alias="other")).key == CREDENTIAL.key
 
 
 def test_parts_of_a_credential_do_not_run_into_each_other() -> None:
     one = replace(APP, domain="https://a", app_id="bc")
     other = replace(APP, domain="https://ab", app_id="c")
-    assert Credential.of(one, "tenant").key != Credential.of(other, "tenant").key
+    assert Credential.of(one).key != Credential.of(other).key
