@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import structlog
 
-from gateway.crypto import KeyRing, Undecryptable
+from gateway.crypto import KeyRing, Undecryptable, context
 from gateway.errors import AttemptFailed, GatewayError, NotNow, Refused
 from schemas.reply import ErrorType
 
@@ -63,8 +63,7 @@ class Sealer:
         return Token(value, credential, issued_at, expires_at)
 
     def _context(self, credential: Credential) -> bytes:
-        parts = (b"lark-service", self._store.encode(), b"tokens", credential.key, b"sealed")
-        return b"\0".join(parts)
+        return context(self._store, "tokens", credential.key, "sealed")
 
 
 def write_failure(error: GatewayError) -> bytes:

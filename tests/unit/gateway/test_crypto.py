@@ -7,17 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.crypto import KeyRing, Undecryptable
+from gateway.crypto import KeyRing, Undecryptable, context
 
 KEY = bytes(range(32))
 OTHER = bytes(range(32, 64))
-CONTEXT = b"tokens/row/sealed"
+CONTEXT = context("postgres", "tokens", b"row", "sealed")
 
 
 @given(st.binary(max_size=300), st.binary(max_size=40))
-def test_what_was_sealed_opens_in_the_same_context(plaintext: bytes, context: bytes) -> None:
+def test_what_was_sealed_opens_in_the_same_context(plaintext: bytes, place: bytes) -> None:
     ring = KeyRing([KEY])
-    assert ring.open(ring.seal(plaintext, context), context) == plaintext
+    assert ring.open(ring.seal(plaintext, place), place) == plaintext
+
+
+def test_the_context_of_a_place_stays_what_stored_values_were_sealed_for() -> None:
+    assert CONTEXT == b"lark-service\0postgres\0tokens\0row\0sealed"
 
 
 def test_every_flipped_byte_is_noticed() -> None:
@@ -41,7 +45,10 @@ def test_every_shortened_value_is_noticed() -> None:
 def test_a_value_moved_to_another_place_does_not_open() -> None:
     ring = KeyRing([KEY])
     with pytest.raises(Undecryptable, match="another place"):
-        ring.open(ring.seal(b"t-secret-token", CONTEXT), b"tokens/other row/sealed")
+        ring.open(
+            ring.seal(b"t-secret-token", CONTEXT),
+            context("postgres", "tokens", b"other row", "sealed"),
+        )
 
 
 def test_another_key_does_not_open_it() -> None:
