@@ -11,7 +11,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test properties check bench bench-limits proof stack servers node_producer clean help
+.PHONY: demo test properties check bench bench-limits bench-tokens proof stack servers node_producer clean help
 
 demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -39,6 +39,9 @@ bench: .venv/dev.stamp servers ## What we claim, measured beside what else could
 
 bench-limits: .venv/bench.stamp servers ## Limits kept and waiting kept short, beside what else could be used (an hour and a half).
 	$(BIN)/python -m benchmarks.limits $(ARGS)
+
+bench-tokens: .venv/dev.stamp servers ## Tokens, apps and secrets at the size of a fleet, and while servers fail.
+	$(BIN)/python -m benchmarks.tokens $(ARGS)
 
 proof: .venv/dev.stamp servers ## Load and faults on real parts, every id accounted for (15 minutes).
 	$(BIN)/python -m benchmarks.proof $(ARGS)

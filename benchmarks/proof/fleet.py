@@ -52,6 +52,16 @@ class Gateway:
                     raise RuntimeError(self.log.read_text(encoding="utf-8"))
                 await asyncio.sleep(0.05)
 
+    async def metrics(self) -> str:
+        """What /metrics says."""
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        ports = [json.loads(line)["port"] for line in lines if '"health endpoint ready"' in line]
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{ports[-1]}/metrics") as response,
+        ):
+            return await response.text()
+
     async def kill(self) -> None:
         """SIGKILL."""
         await self._end(signal.SIGKILL)

@@ -100,6 +100,7 @@ class Producer:
         self,
         body: dict[str, Any],
         *,
+        app: str = "default",
         lane: str = "interactive",
         seconds: float = 60,
         retry_publish: bool = True,
@@ -122,7 +123,7 @@ class Producer:
             )
             try:
                 async with asyncio.timeout(CONFIRM_SECONDS):
-                    await self._exchange.publish(message, routing_key=f"default.{lane}")
+                    await self._exchange.publish(message, routing_key=f"{app}.{lane}")
                 line.confirmed = time.monotonic()
             except Exception:  # noqa: BLE001  any failure means: not confirmed, publish again
                 await asyncio.sleep(0.2)
