@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "demo": "cli.demo.command:demo_command",
     "healthcheck": "cli.healthcheck:healthcheck_command",
     "config": "cli.config:app",
+    "db": "cli.db:app",
     "limits": "cli.limits.group:app",
     "topology": "cli.topology:app",
     "stack": "cli.stack:app",

@@ -127,6 +127,10 @@ class Database:
         """Bring the schema up to date and name the steps taken; raises SchemaMismatch as well."""
         return await self._run(migrations.apply)
 
+    async def schema(self) -> migrations.Schema:
+        """Say how far the schema is, and change nothing; raises SchemaMismatch as well."""
+        return await self._run(migrations.look)
+
     async def close(self) -> None:
         """Give statements under way a moment to end, then close every connection."""
         self._closed = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 
 import asyncpg
@@ -26,6 +27,8 @@ CREATE TABLE schema_migrations (
 )
 """
 
+_RECORDED = "SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version"
+
 
 class SchemaMismatch(ConfigError):
     """The schema in Postgres is not one that this version can use; the message says what to do."""
@@ -39,6 +42,14 @@ class Migration:
     name: str
     checksum: str
     sql: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """How far the schema is: the steps taken, oldest first, with their times, and those to take."""
+
+    taken: tuple[tuple[str, datetime], ...]
+    missing: tuple[str, ...]
 
 
 def known() -> list[Migration]:
@@ -77,6 +88,18 @@ def pending(applied: Sequence[Migration], ours: Sequence[Migration]) -> list[Mig
     return missing
 
 
+async def look(connection: PoolConnectionProxy) -> Schema:
+    """Say how far the schema is, without changing it; raises SchemaMismatch as `apply` does."""
+    rows: list[asyncpg.Record] = []
+    if await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        rows = await connection.fetch(_RECORDED)
+    missing = pending(_steps(rows), known())
+    return Schema(
+        tuple((row["name"], row["applied_at"]) for row in rows),
+        tuple(step.name for step in missing),
+    )
+
+
 async def apply(connection: PoolConnectionProxy) -> list[str]:
     """Bring the schema up to date in one transaction and return the names of the steps taken.
 
@@ -91,11 +114,7 @@ async def apply(connection: PoolConnectionProxy) -> list[str]:
         # Asked first, since a role without the right to create may use a schema made for it.
         if await connection.fetchval("SELECT to_regclass('schema_migrations') IS NULL"):
             await connection.execute(_RECORD)
-        rows = await connection.fetch(
-            "SELECT version, name, checksum FROM schema_migrations ORDER BY version"
-        )
-        applied = [Migration(row["version"], row["name"], row["checksum"]) for row in rows]
-        steps = pending(applied, known())
+        steps = pending(_steps(await connection.fetch(_RECORDED)), known())
         for step in steps:
             await _take(connection, step)
     return [step.name for step in steps]
@@ -115,6 +134,10 @@ async def _take(connection: PoolConnectionProxy, step: Migration) -> None:
         step.name,
         step.checksum,
     )
+
+
+def _steps(rows: Sequence[asyncpg.Record]) -> list[Migration]:
+    return [Migration(row["version"], row["name"], row["checksum"]) for row in rows]
 
 
 def _read(file_name: str, sql: str) -> Migration:
