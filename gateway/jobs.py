@@ -9,14 +9,14 @@ from typing import Any
 from schemas.call import Call, TenantKey, UserKey
 from schemas.reply import ErrorType
 
-from .apps import App
+from .apps import App, AppKind
 from .catalogue import ApiClass, Route, class_of, derive_key, with_idempotency_key
 from .dimensions import Dimensions, sequence_of
 from .errors import Refused
 from .feishu import Answer
 from .limits.buckets import Bucket
 from .request import Request, build_request
-from .tokens.token import TENANT, Holder, Token
+from .tokens.token import APP, TENANT, Holder, Token
 
 
 @dataclass(slots=True)
@@ -56,6 +56,11 @@ class Job:
     """It is sent although a quota is used up, to see whether that still holds."""
     upstream_seconds: float = 0.0
 
+    @property
+    def tenant(self) -> str | None:
+        """The tenant whose limits and quotas hold; None for the app's only one, or no one's."""
+        return _tenant(self.holder)
+
 
 def prepare(
     app: App,
@@ -80,8 +85,8 @@ def prepare(
     harmless = call.retry == "always" or klass is not ApiClass.NEITHER
     # Without a call id the key is made up per delivery: after a crash it would be another one.
     same_key = klass is not ApiClass.KEYED or id_given or call.retry == "always"
-    # For a store app's call, the tenant will be that of `as`; a self-built app has one alone.
-    buckets = dimensions.buckets(app, None, route, path, query, body)
+    holder = holder_of(app, call)
+    buckets = dimensions.buckets(app, _tenant(holder), route, path, query, body)
     return Job(
         call_id=call_id,
         app=app,
@@ -89,7 +94,7 @@ def prepare(
         klass=klass,
         request=build_request(app.domain, call, dict(query), body),
         buckets=buckets,
-        holder=_holder(call),
+        holder=holder,
         deadline=deadline,
         once=call.retry == "never",
         harmless=harmless,
@@ -98,19 +103,33 @@ def prepare(
     )
 
 
-def _holder(call: Call) -> Holder | None:
+def holder_of(app: App, call: Call) -> Holder | None:
+    """Whose token the call carries, None for none; raises Refused where the app has no such."""
+    store = app.kind is AppKind.STORE
     match call.as_:
         case "none":
             return None
+        case TenantKey(tenant=key) if store:
+            return Holder("tenant", key)
         case TenantKey():
             raise Refused(
                 ErrorType.INVALID_CALL, "as: this app is self-built; it has no other tenants"
             )
-        case UserKey():
+        case UserKey(user=key):
+            return Holder("user", key)
+        case "app" if store:
+            return APP
+        case _ if store:
             raise Refused(
-                ErrorType.REAUTH_REQUIRED,
-                "as: no grant of this user is stored",
-                hint="the user must authorize the app first",
+                ErrorType.INVALID_CALL,
+                "as: this app is of the store and has many tenants; name the one that the call is "
+                'for: {"tenant": "<tenant_key>"}',
             )
     # Feishu gives a self-built app the same string as app and as tenant token.
     return TENANT
+
+
+def _tenant(holder: Holder | None) -> str | None:
+    """The tenant that a call names, None for a self-built app, which has one alone."""
+    # Of which tenant a user is, only Feishu knows: users of all tenants share a budget.
+    return holder.name if holder is not None and holder.kind == "tenant" and holder.name else None

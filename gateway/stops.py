@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from .codes import Action, CodeRow, Scope, meaning_of
 from .jobs import Job
+from .limits.buckets import key_of
 
 _FEISHU_TIME: Final = timezone(timedelta(hours=8))
 """Days and months are China's; Feishu does not document it for tenants elsewhere."""
@@ -61,7 +62,7 @@ def shown(moment: float) -> str:
 
 
 def stopped_by(row: CodeRow, job: Job) -> str | None:
-    """What this answer stops for the job's app; None where nothing but the call itself."""
+    """What this answer stops, of the job's app and tenant; None where the call alone."""
     match row.scope:
         case Scope.TENANT:
             return _app(job)
@@ -83,11 +84,17 @@ def keys_of(job: Job) -> Iterator[str]:
 
 
 def _app(job: Job) -> str:
-    return f"app {job.app.app_id}"
+    return f"app {_owner(job)}"
 
 
 def _api(job: Job) -> str:
-    return f"api {job.app.app_id} {job.route.name}"
+    return f"api {_owner(job)} {job.route.name}"
+
+
+def _owner(job: Job) -> str:
+    """Whose quota it is: the app's, or that of one tenant of a store app."""
+    app_id = job.app.app_id
+    return app_id if job.tenant is None else key_of(app_id, job.tenant)
 
 
 def _mailbox(job: Job) -> str | None:

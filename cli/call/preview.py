@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from gateway.apps import App
+from gateway.apps import App, AppKind
 from gateway.catalogue import ApiClass, Catalogue, derive_key
 from gateway.dimensions import Dimensions
 from gateway.jobs import Job, prepare
 from gateway.site_limits import SiteLimits
 from schemas.apis import ApiTable
-from schemas.call import Call, TenantKey, UserKey
+from schemas.call import Call, TenantKey
 
 CLASSES: Final = {
     ApiClass.READS: "R: it reads, so it may be repeated",
@@ -60,12 +60,11 @@ class Preview:
 def preview_of(call: Call, *, alias: str, call_id: str, domain: str, limits: SiteLimits) -> Preview:
     """Work it out; contacts nothing and needs no app. Raises Refused and LimitsError."""
     catalogue = Catalogue(ApiTable.load(), limits)
-    app = App(alias, "", SecretStr(""), domain)
-    # Whose token it is shows in no byte of the request, and only a gateway knows its grants.
-    plain = isinstance(call.as_, TenantKey | UserKey)
+    # Whose token it is shows in no byte of the request, and only a gateway knows the app's kind.
+    kind = AppKind.STORE if isinstance(call.as_, TenantKey) else AppKind.SELF_BUILT
     job = prepare(
-        app,
-        call.model_copy(update={"as_": "tenant"}) if plain else call,
+        App(alias, "", SecretStr(""), domain, kind),
+        call,
         Dimensions(catalogue),
         call_id=call_id,
         id_given=True,

@@ -14,10 +14,12 @@ from .token import Credential, Token
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A token fresh from Feishu; `expires_in` is the seconds it has left, not a new one's life."""
+    """A token to be used; `expires_in` is the seconds it has left, not a new one's life."""
 
     token: str = field(repr=False)
     expires_in: int
+    stored: bool = False
+    """It comes out of the source's own store; Feishu was not asked."""
 
 
 class TokenSource(Protocol):
@@ -51,9 +53,14 @@ class Sources:
             source = self._users
         elif credential.app.kind is AppKind.STORE:
             source = self._store
+        if source is None and credential.holder.kind == "user":
+            raise Refused(
+                ErrorType.REAUTH_REQUIRED,
+                "as: no grant of this user is stored",
+                hint="the user must authorize the app first",
+            )
         if source is None:
             raise Refused(
-                ErrorType.INVALID_CALL,
-                f"as: this gateway issues no {credential.holder.kind} tokens for this app",
+                ErrorType.INVALID_CALL, "as: this gateway issues no tokens for apps of the store"
             )
         return await source.issue(credential, than)

@@ -29,11 +29,16 @@ class Holder:
 
 TENANT = Holder("tenant")
 """The app in its own tenant."""
+APP = Holder("app")
+"""A store app itself; a self-built app has one token for both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a token is issued for. `key` is the same in every process that has the same secret."""
+    """What a token is issued for; `key` names it in every process.
+
+    Another secret makes another credential, except of a user: a grant outlives a change of secret.
+    """
 
     app: App
     holder: Holder
@@ -41,13 +46,20 @@ class Credential:
 
     @classmethod
     def of(cls, app: App, holder: Holder = TENANT) -> Credential:
-        """Name the credential; another secret is another credential."""
-        secret = hashlib.sha256(app.secret.get_secret_value().encode()).hexdigest()
+        """Name the credential of this holder."""
+        secret = ""
+        if holder.kind != "user":
+            secret = hashlib.sha256(app.secret.get_secret_value().encode()).hexdigest()
         whole = hashlib.sha256()
         for part in (app.domain, app.app_id, secret, holder.kind, holder.name):
             # With its length before it, no part can pass for the end of another.
             whole.update(f"{len(part.encode())}:{part}".encode())
         return cls(app, holder, whole.digest())
+
+    @property
+    def durable_elsewhere(self) -> bool:
+        """Whether its source itself keeps the token in Postgres and lets one process refresh it."""
+        return self.holder.kind == "user"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
+from gateway.apps import App, AppKind
 from gateway.catalogue import derive_key
 from gateway.errors import Refused
 from gateway.tokens.token import TENANT, Holder
 from schemas.reply import ErrorType
-from tests.support.builders import make_job
+from tests.support.builders import APP, job_of, make_job
 from tests.support.calls import SEND
+
+STORE_APP = replace(APP, alias="shop", app_id="cli_2", kind=AppKind.STORE)
+USER = "/open-apis/contact/v3/users/ou_1"
 
 
 def body_of(job: Any) -> Any:
@@ -79,23 +84,56 @@ def test_an_api_outside_the_catalogue_has_the_class_of_its_method() -> None:
 
 
 @pytest.mark.parametrize(
-    ("identity", "holder"), [("tenant", TENANT), ("app", TENANT), ("none", None)]
+    ("app", "identity", "holder"),
+    [
+        (APP, "none", None),
+        (APP, "tenant", TENANT),
+        # Feishu gives a self-built app one string for both.
+        (APP, "app", TENANT),
+        (APP, {"user": "u"}, Holder("user", "u")),
+        (STORE_APP, "none", None),
+        (STORE_APP, "app", Holder("app")),
+        (STORE_APP, {"tenant": "t"}, Holder("tenant", "t")),
+        (STORE_APP, {"user": "u"}, Holder("user", "u")),
+    ],
 )
-def test_whose_token_is_attached(identity: str, holder: Holder | None) -> None:
-    assert make_job(**{"as": identity}).holder == holder
+def test_whose_token_is_attached(app: App, identity: Any, holder: Holder | None) -> None:
+    assert job_of("GET", USER, app, **{"as": identity}).holder == holder
 
 
 @pytest.mark.parametrize(
-    ("identity", "type_"),
+    ("app", "identity", "says"),
     [
-        ({"tenant": "t"}, ErrorType.INVALID_CALL),
-        ({"user": "u"}, ErrorType.REAUTH_REQUIRED),
+        (APP, {"tenant": "t"}, "no other tenants"),
+        (STORE_APP, "tenant", r'name the one .* \{"tenant": "<tenant_key>"\}'),
     ],
 )
-def test_an_identity_that_the_app_does_not_have_is_refused(identity: Any, type_: ErrorType) -> None:
-    with pytest.raises(Refused, match="as:") as refused:
-        make_job(**{"as": identity})
-    assert refused.value.type is type_
+def test_an_identity_that_the_app_does_not_have_is_refused(
+    app: App, identity: Any, says: str
+) -> None:
+    with pytest.raises(Refused, match=f"as: .*{says}") as refused:
+        job_of("GET", USER, app, **{"as": identity})
+    assert refused.value.type is ErrorType.INVALID_CALL
+
+
+def test_a_call_of_a_store_app_that_names_nobody_is_refused_as_if_it_said_tenant() -> None:
+    with pytest.raises(Refused, match="as: this app is of the store"):
+        job_of("GET", USER, STORE_APP)
+
+
+def test_each_tenant_of_a_store_app_has_limits_of_its_own() -> None:
+    one, other = (job_of("GET", USER, STORE_APP, **{"as": {"tenant": t}}) for t in ("t1", "t2"))
+    assert (one.tenant, other.tenant) == ("t1", "t2")
+    assert {bucket.key for bucket in one.buckets}.isdisjoint(b.key for b in other.buckets)
+    assert one.buckets == job_of("GET", USER, STORE_APP, **{"as": {"tenant": "t1"}}).buckets
+
+
+@pytest.mark.parametrize("identity", ["app", "none", {"user": "t1"}])
+def test_a_call_that_names_no_tenant_takes_from_no_tenants_limits(identity: Any) -> None:
+    job = job_of("GET", USER, STORE_APP, **{"as": identity})
+    assert job.tenant is None
+    assert job.buckets[0] == job_of("GET", USER, STORE_APP, **{"as": "app"}).buckets[0]
+    assert job.buckets[0] != job_of("GET", USER, STORE_APP, **{"as": {"tenant": "t1"}}).buckets[0]
 
 
 def test_calls_of_one_api_share_a_bucket_whatever_their_parameters() -> None:

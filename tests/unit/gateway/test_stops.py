@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from gateway.apps import AppKind
 from gateway.codes import CodeRow, meaning_of
 from gateway.jobs import Job
 from gateway.stops import keys_of, shown, stopped_by, until
+from tests.support.builders import APP as STANDARD
 from tests.support.builders import job_of
 
 MAIL = "/open-apis/mail/v1/user_mailboxes"
@@ -97,3 +100,24 @@ def test_what_cannot_be_told_apart_stops_nothing() -> None:
     assert stopped_by(row_of(1236007), sending("me")) is None
     # Mails without external recipients may still be sent.
     assert stopped_by(row_of(1236009), sending("a@x.cn")) is None
+
+
+def of_tenant(tenant: str, path: str = "/open-apis/im/v1/messages") -> Job:
+    store = replace(STANDARD, kind=AppKind.STORE)
+    return job_of("POST", path, store, **{"as": {"tenant": tenant}})
+
+
+@pytest.mark.parametrize(("code", "path"), [(99991403, "/open-apis/im/v1/messages"), (11247, BULK)])
+def test_a_quota_of_a_store_app_stops_the_tenant_whose_it_is(code: int, path: str) -> None:
+    stopped = stopped_by(row_of(code), of_tenant("t1", path))
+    assert stopped is not None
+    assert stopped in keys_of(of_tenant("t1", path))
+    assert stopped not in keys_of(of_tenant("t2", path))
+    assert stopped not in keys_of(job_of("POST", path))
+
+
+def test_a_tenant_key_that_could_pass_for_another_stop_is_hashed() -> None:
+    odd = stopped_by(row_of(99991403), of_tenant("t1|x\n"))
+    assert odd is not None
+    assert "\n" not in odd
+    assert odd.count("|") == 1
