@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.app import build_parts
+from gateway.environment import KEY, KEY_COMMAND
 from gateway.settings import SECRETS, Settings, load_settings
 
 COMPOSE_PASSWORDS = ("RABBITMQ_PASSWORD", "REDIS_PASSWORD", "POSTGRES_PASSWORD")
@@ -63,6 +64,8 @@ def example_text() -> str:
         lines += [f"# {line}" for line in textwrap.wrap(field.description or "", 98)]
         if name in SECRETS:
             lines.append(f"# Or {name}_FILE, the path of a file that holds it.")
+        if name == KEY:
+            lines.append(f"# Or {KEY_COMMAND}, a command that prints it; run without a shell.")
         default = field.default
         if isinstance(default, SecretStr):
             default = default.get_secret_value()

@@ -70,7 +70,7 @@ def build_parts(settings: Settings) -> Parts:
     keys: KeyRing | None = None
     catalogue: Catalogue | None = None
     try:
-        keys = _key_ring(settings)
+        keys = KeyRing.of(settings.secret_key, settings.app_secret)
     except ValueError as error:
         mistakes.append(f"LARK_SERVICE_SECRET_KEY: {error}")
     try:
@@ -86,12 +86,6 @@ def build_parts(settings: Settings) -> Parts:
     if keys is None or catalogue is None or mistakes:
         raise ConfigError("\n".join(mistakes))
     return Parts(apps, catalogue, keys)
-
-
-def _key_ring(settings: Settings) -> KeyRing:
-    if settings.secret_key is None:
-        return KeyRing.derived_from(settings.app_secret.get_secret_value())
-    return KeyRing.from_text(settings.secret_key.get_secret_value())
 
 
 def _limits(settings: Settings, redis: Redis, metrics: Metrics) -> Limits:

@@ -10,12 +10,13 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import SecretStr
 
 _KEY_BYTES = 32
 _VERSION = b"\x01"
@@ -34,13 +35,16 @@ class Undecryptable(Exception):
 class KeyRing:
     """Seals with the newest key and opens with any, so that keys can be exchanged while in use."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], *, derived: bool = False) -> None:
         """Take keys of 32 bytes, newest first; raises ValueError on anything else."""
         if not keys:
             raise ValueError("a key ring needs at least one key")
         if any(len(key) != _KEY_BYTES for key in keys):
             raise ValueError(f"every key must be {_KEY_BYTES} bytes")
-        self._keys = [(_key_id(key), AESGCM(key)) for key in keys]
+        self._keys = tuple((_key_id(key), AESGCM(key)) for key in keys)
+        self._listeners: list[Callable[[str], None]] = []
+        self.derived = derived
+        """Whether its key comes from the app secret, and so is lost when that changes."""
 
     @classmethod
     def from_text(cls, text: str) -> KeyRing:
@@ -62,10 +66,34 @@ class KeyRing:
         if not secret:
             raise ValueError("no key can be derived from an empty secret")
         derive = HKDF(SHA256(), _KEY_BYTES, salt=None, info=b"lark-service secrets at rest 1")
-        return cls([derive.derive(secret.encode())])
+        return cls([derive.derive(secret.encode())], derived=True)
+
+    @classmethod
+    def of(cls, secret_key: SecretStr | None, app_secret: SecretStr) -> KeyRing:
+        """The ring of LARK_SERVICE_SECRET_KEY, or of LARK_APP_SECRET where that is unset.
+
+        Raises ValueError as `from_text` does.
+        """
+        if secret_key is None:
+            return cls.derived_from(app_secret.get_secret_value())
+        return cls.from_text(secret_key.get_secret_value())
+
+    def renew(self, other: KeyRing) -> None:
+        """Take the keys of *other* from now on, for all who hold this ring."""
+        self._keys, self.derived = other._keys, other.derived
+
+    def on_secret(self, listener: Callable[[str], None]) -> None:
+        """Have this called with each text that is sealed or opened: all of them are secrets."""
+        self._listeners.append(listener)
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys in hex, newest first; an id tells nothing of its key."""
+        return tuple(key_id.hex() for key_id, _ in self._keys)
 
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt for one place: *context* names it, and only the same context opens it again."""
+        self._tell(plaintext)
         key_id, cipher = self._keys[0]
         header = _VERSION + key_id
         nonce = os.urandom(_NONCE_BYTES)
@@ -81,15 +109,30 @@ class KeyRing:
         nonce = sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
         ciphers = [cipher for key_id, cipher in self._keys if key_id == header[1:]]
         if not ciphers:
-            raise Undecryptable("a value is sealed with a key that is not in the key ring")
+            raise Undecryptable(
+                f"a value is sealed with the key {header[1:].hex()}, which is not in the key ring"
+            )
         for cipher in ciphers:
             try:
-                return cipher.decrypt(
+                plaintext = cipher.decrypt(
                     nonce, sealed[_HEADER_BYTES + _NONCE_BYTES :], header + context
                 )
             except InvalidTag:
                 continue
+            self._tell(plaintext)
+            return plaintext
         raise Undecryptable("a sealed value was changed or belongs to another place")
+
+    def _tell(self, plaintext: bytes) -> None:
+        for listener in self._listeners:
+            listener(plaintext.decode(errors="replace"))
+
+
+def key_id_of(sealed: bytes) -> str | None:
+    """The id in hex of the key that sealed the value; None where it is no sealed value."""
+    if sealed[:1] != _VERSION or len(sealed) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES:
+        return None
+    return sealed[1:_HEADER_BYTES].hex()
 
 
 def context(store: str, table: str, row: bytes, column: str) -> bytes:

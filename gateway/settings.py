@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from .environment import SECRETS, read_files, read_variables
+from .environment import SECRETS, forms_of, read_secrets, read_variables
 from .errors import ConfigError
 
 __all__ = ["SECRETS", "LogLevel", "Settings", "load_settings"]
@@ -183,13 +183,14 @@ def load_settings(
     With *only*, all other variables count as not given and the app as one without a name, for
     commands that need no app: a producer has no secret.
     """
-    values = read_variables(
-        os.environ if environment is None else environment, folder or Path.cwd()
-    )
+    environment = os.environ if environment is None else environment
+    values = read_variables(environment, folder or Path.cwd())
     if only is not None:
-        wanted = {*only, *(f"{name}_FILE" for name in only)}
-        values = _NO_APP | {name: value for name, value in values.items() if name in wanted}
-    mistakes = read_files(values)
+        wanted = {form for name in only for form in forms_of(name)}
+        values = {name: value for name, value in values.items() if name in wanted}
+    mistakes = read_secrets(values, environment)
+    if only is not None:
+        values = _NO_APP | values
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(values)

@@ -6,12 +6,14 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from gateway.crypto import KeyRing, Undecryptable, context
+from gateway.crypto import KeyRing, Undecryptable, context, key_id_of
 
 KEY = bytes(range(32))
 OTHER = bytes(range(32, 64))
 CONTEXT = context("postgres", "tokens", b"row", "sealed")
+OTHER_ROW = context("postgres", "tokens", b"other row", "sealed")
 
 
 @given(st.binary(max_size=300), st.binary(max_size=40))
@@ -118,3 +120,39 @@ def test_all_processes_derive_the_same_key_from_the_app_secret() -> None:
     assert KeyRing.derived_from(secret).open(sealed, CONTEXT) == b"x"
     with pytest.raises(Undecryptable):
         KeyRing.derived_from(secret + "1").open(sealed, CONTEXT)
+
+
+def test_a_renewed_ring_seals_with_the_new_key_for_all_who_hold_it() -> None:
+    ring = KeyRing([KEY])
+    old = ring.seal(b"old", CONTEXT)
+    ring.renew(KeyRing([OTHER, KEY]))
+    assert KeyRing([OTHER]).open(ring.seal(b"new", CONTEXT), CONTEXT) == b"new"
+    assert ring.open(old, CONTEXT) == b"old"
+
+
+def test_who_listens_to_a_ring_learns_what_is_sealed_and_opened_also_after_a_renewal() -> None:
+    ring, learnt = KeyRing([KEY]), list[str]()
+    sealed = ring.seal(b"sealed before", CONTEXT)
+    ring.on_secret(learnt.append)
+    ring.seal(b"sealed", CONTEXT)
+    ring.renew(KeyRing([OTHER, KEY]))
+    ring.open(sealed, CONTEXT)
+    assert learnt == ["sealed", "sealed before"]
+
+
+def test_a_sealed_value_tells_the_id_of_its_key() -> None:
+    ring = KeyRing([KEY, OTHER])
+    assert key_id_of(ring.seal(b"x", CONTEXT)) == ring.key_ids[0]
+    assert len(set(ring.key_ids)) == 2
+    assert key_id_of(b"t-plain-token" * 9) is None
+    assert key_id_of(ring.seal(b"x", CONTEXT)[:20]) is None
+
+
+def test_without_a_key_of_its_own_the_ring_is_derived_and_says_so() -> None:
+    derived = KeyRing.of(None, SecretStr("app secret"))
+    assert derived.derived
+    assert derived.key_ids == KeyRing.derived_from("app secret").key_ids
+    own = KeyRing.of(SecretStr(KEY.hex()), SecretStr("app secret"))
+    assert not own.derived
+    derived.renew(own)
+    assert not derived.derived
