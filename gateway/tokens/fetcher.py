@@ -65,6 +65,8 @@ class Fetcher:
         found = await _if_there(self._redis.look(credential)) or Found()
         if self._accepts(found.token, than):
             return found.token
+        if credential.durable_elsewhere:
+            return None
         token = await _if_there(self._postgres.look(credential))
         if token is not None and self._accepts(token, than):
             await _if_there(self._redis.put(token))
@@ -74,6 +76,8 @@ class Fetcher:
 
     async def _ask_for_all(self, credential: Credential, than: Token | None) -> Token:
         """Ask Feishu, unless another process does and shares what it got."""
+        if credential.durable_elsewhere:
+            return await self._take(credential, than)
         owner = secrets.token_hex(16)
         try:
             token = await self._turn(credential, owner, than)
@@ -116,6 +120,17 @@ class Fetcher:
         self._metrics.token_refreshes.labels(alias, "ok").inc()
         log.info("token issued", app=alias, seconds=round(token.life))
         self._writer.put(token)
+        await _if_there(self._redis.put(token))
+        return token
+
+    async def _take(self, credential: Credential, than: Token | None) -> Token:
+        """Take what the credential's own source has, which counts and logs for itself."""
+        try:
+            token = await self._issue(credential, than or self._memory.last_rejected(credential))
+        except GatewayError as error:
+            # Short, since the source knows how long a failure stands, for all processes alike.
+            self._memory.fail(credential, error, self._clock() + FAILED_SECONDS)
+            raise
         await _if_there(self._redis.put(token))
         return token
 

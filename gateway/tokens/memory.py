@@ -33,6 +33,7 @@ class Memory:
         self.held: dict[Slot, Held] = {}
         self._rejected: OrderedDict[bytes, float] = OrderedDict()
         self._rejected_until: dict[bytes, float] = {}
+        self._last_rejected: dict[bytes, Token] = {}
         self._confirmed: dict[bytes, float] = {}
         self._failures: dict[bytes, tuple[float, GatewayError]] = {}
 
@@ -70,6 +71,7 @@ class Memory:
         key = token.credential.key
         rejected_until = self._rejected_until.get(key, -math.inf)
         self._rejected_until[key] = max(rejected_until, token.issued_at)
+        self._last_rejected[key] = token
         slot = (token.credential.app.alias, token.credential.holder)
         held = self.held.get(slot)
         if held is not None and held.token.value == token.value:
@@ -79,6 +81,11 @@ class Memory:
     def has_rejected(self, token: Token) -> bool:
         """Whether Feishu rejected this token and did not give it out again since."""
         return token.fingerprint in self._rejected
+
+    def last_rejected(self, credential: Credential) -> Token | None:
+        """The token that Feishu rejected last, where it did not give that one out again since."""
+        token = self._last_rejected.get(credential.key)
+        return token if token is not None and self.has_rejected(token) else None
 
     def confirm(self, token: Token, now: float) -> None:
         """Take note that Feishu gave out this token.

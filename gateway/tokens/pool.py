@@ -84,7 +84,8 @@ class TokenPool:
         app = token.credential.app
         self._metrics.token_invalidations.labels(app.alias).inc()
         log.info("token rejected", app=app.alias, token=token.fingerprint.hex()[:12])
-        self._writer.drop(token)
+        if not token.credential.durable_elsewhere:
+            self._writer.drop(token)
         with suppress(StoreAway):
             await self._redis.drop(token)
 

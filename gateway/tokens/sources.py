@@ -18,8 +18,6 @@ class Issued:
 
     token: str = field(repr=False)
     expires_in: int
-    stored: bool = False
-    """It comes out of the source's own store; Feishu was not asked."""
 
 
 class TokenSource(Protocol):
