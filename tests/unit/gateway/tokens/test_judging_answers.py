@@ -6,11 +6,12 @@ from pydantic import SecretStr
 
 from gateway.apps import App
 from gateway.errors import AttemptFailed, GatewayError, NotNow, Refused
-from gateway.tokens.issuer import judge
+from gateway.tokens.endpoint import judge, token_of
 from schemas.reply import ErrorType, Outcome
 
 APP = App("default", "cli_1", SecretStr("app-secret"), "https://open.feishu.cn")
 TOKEN = "t-0123456789"
+TENANT_TOKEN = token_of("tenant_access_token")
 
 
 def answer(**fields: object) -> bytes:
@@ -20,42 +21,54 @@ def answer(**fields: object) -> bytes:
 def failure(code: int, status: int = 200, **headers: str) -> GatewayError:
     body = orjson.dumps({"code": code, "msg": f"app-secret {TOKEN}"})
     with pytest.raises(GatewayError) as caught:
-        judge(APP, status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+        judge(
+            APP,
+            status,
+            {name.replace("_", "-"): value for name, value in headers.items()},
+            body,
+            TENANT_TOKEN,
+        )
     return caught.value
 
 
 def test_expire_is_what_is_left_of_the_token() -> None:
-    issued = judge(APP, 200, {}, answer(expire=4567))
+    issued = judge(APP, 200, {}, answer(expire=4567), TENANT_TOKEN)
     assert (issued.token, issued.expires_in) == (TOKEN, 4567)
     assert TOKEN not in repr(issued)
 
 
+def test_the_token_is_read_from_the_field_of_its_kind() -> None:
+    both = answer(expire=7140, app_access_token="a-1")
+    assert judge(APP, 200, {}, both, token_of("app_access_token")).token == "a-1"
+    assert judge(APP, 200, {}, both, TENANT_TOKEN).token == TOKEN
+
+
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_the_code_decides_and_not_the_http_status(status: int) -> None:
-    assert judge(APP, status, {}, answer(expire=7200)).token == TOKEN
+    assert judge(APP, status, {}, answer(expire=7200), TENANT_TOKEN).token == TOKEN
     assert failure(10014, status).type is ErrorType.CREDENTIALS_INVALID
 
 
 @pytest.mark.parametrize("expire", [0, -1, "7200", None, 1.5, True, [], float("nan")])
 def test_a_life_that_is_no_positive_integer_is_a_bad_answer(expire: object) -> None:
     with pytest.raises(AttemptFailed) as caught:
-        judge(APP, 200, {}, answer(expire=expire))
+        judge(APP, 200, {}, answer(expire=expire), TENANT_TOKEN)
     assert caught.value.type is ErrorType.FEISHU_UNAVAILABLE
 
 
 def test_a_missing_life_is_a_bad_answer() -> None:
     with pytest.raises(AttemptFailed):
-        judge(APP, 200, {}, answer())
+        judge(APP, 200, {}, answer(), TENANT_TOKEN)
 
 
 def test_a_life_without_end_is_cut_to_a_day() -> None:
-    assert judge(APP, 200, {}, answer(expire=10**15)).expires_in == 86_400
+    assert judge(APP, 200, {}, answer(expire=10**15), TENANT_TOKEN).expires_in == 86_400
 
 
 @pytest.mark.parametrize("token", ["", None, 5, "t-a\r\nX-Evil: 1", "t-ä", "t a", "t" * 9000])
 def test_a_token_that_could_not_be_a_header_is_a_bad_answer(token: object) -> None:
     with pytest.raises(AttemptFailed):
-        judge(APP, 200, {}, answer(expire=7200, tenant_access_token=token))
+        judge(APP, 200, {}, answer(expire=7200, tenant_access_token=token), TENANT_TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +124,7 @@ def test_a_rate_limit_says_when_to_ask_again(reset: str, seconds: float) -> None
 )
 def test_an_answer_that_is_no_envelope_may_pass(status: int, body: bytes) -> None:
     with pytest.raises(AttemptFailed) as caught:
-        judge(APP, status, {}, body)
+        judge(APP, status, {}, body, TENANT_TOKEN)
     assert caught.value.type is ErrorType.FEISHU_UNAVAILABLE
 
 
