@@ -52,6 +52,8 @@ class Pool:
 
     alias: str
     members: tuple[str, ...]
+    removed: bool = False
+    """Nothing is called for it any more; what is left of it are queues to empty."""
 
 
 class Apps:
@@ -76,8 +78,13 @@ class Apps:
     @property
     def aliases(self) -> frozenset[str]:
         """All that have queues of their own: apps and pools that are not removed."""
-        present = (app.alias for app in self if app.status is not AppStatus.REMOVED)
-        return frozenset((*present, *self._pools))
+        return frozenset((*self._apps, *self._pools)) - self.removed
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """Apps and pools whose queues are to be emptied and deleted, before they are purged."""
+        apps = (app.alias for app in self if app.status is AppStatus.REMOVED)
+        return frozenset((*apps, *(pool.alias for pool in self._pools.values() if pool.removed)))
 
     def get(self, alias: str) -> App:
         """Find an app that calls may be made for.
@@ -103,8 +110,9 @@ class Apps:
         return app
 
     def pool(self, alias: str) -> Pool | None:
-        """The pool of that alias, where it is one."""
-        return self._pools.get(alias)
+        """The pool of that alias, where it is one and not removed."""
+        pool = self._pools.get(alias)
+        return None if pool is None or pool.removed else pool
 
     def __iter__(self) -> Iterator[App]:
         return iter(self._apps.values())
