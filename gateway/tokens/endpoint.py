@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import aiohttp
 import orjson
@@ -82,7 +82,7 @@ class TokenEndpoint:
                     total=self._budget, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS
                 ),
             ) as response:
-                content = await _read(response)
+                content = await read_body(response)
                 return judge(app, response.status, response.headers, content, read)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             # Only the kind of error: its text may quote what was sent.
@@ -94,8 +94,7 @@ def token_of(field: str) -> Read[Issued]:
 
     def read(document: Mapping[str, Any]) -> Issued:
         token, expire = document.get(field), document.get("expire")
-        # Anything but printable ASCII could smuggle a header into the requests that carry it.
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        if not is_token(token):
             raise Unusable("its answer holds no token")
         if type(expire) is not int or expire <= 0:
             raise Unusable("its answer does not say how long the token lives")
@@ -104,7 +103,13 @@ def token_of(field: str) -> Read[Issued]:
     return read
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+def is_token(value: Any) -> TypeGuard[str]:
+    """Whether a field holds a token: printable ASCII, for the rest could smuggle in a header."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+async def read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Read an answer, or nothing of one that is too large to be one."""
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk
