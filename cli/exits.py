@@ -14,6 +14,8 @@ CANNOT_REACH: Final = 4
 """RabbitMQ, Redis, Postgres or Feishu cannot be reached."""
 DEFECT: Final = 5
 """A defect in this program."""
+APP_UNAVAILABLE: Final = 6
+"""Feishu says that the app is disabled or not installed."""
 
 
 class CommandFailed(Exception):

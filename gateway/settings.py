@@ -100,15 +100,7 @@ class Settings(BaseModel):
     @field_validator("domain")
     @classmethod
     def _domain(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("https", "http") or not parts.hostname:
-            raise ValueError("must be an http(s) URL such as https://open.feishu.cn")
-        _check_port(parts)
-        if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-            raise ValueError("must be a scheme and a host, without path, query or user")
-        if parts.scheme == "http" and not _is_local(parts.hostname):
-            raise ValueError("must be https, except for the loopback address or a service name")
-        return value.rstrip("/")
+        return checked_domain(value)
 
     @field_validator("rabbitmq_url", "redis_url", "database_url")
     @classmethod
@@ -140,6 +132,19 @@ class Settings(BaseModel):
     def variables(cls) -> dict[str, str]:
         """Every environment variable with its description, in the order of the fields."""
         return {str(field.alias): field.description or "" for field in cls.model_fields.values()}
+
+
+def checked_domain(value: str) -> str:
+    """The domain without a slash at its end; raises ValueError saying what it must be."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("must be an http(s) URL such as https://open.feishu.cn")
+    _check_port(parts)
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be a scheme and a host, without path, query or user")
+    if parts.scheme == "http" and not _is_local(parts.hostname):
+        raise ValueError("must be https, except for the loopback address or a service name")
+    return value.rstrip("/")
 
 
 def _check_port(parts: SplitResult) -> None:

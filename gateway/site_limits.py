@@ -66,6 +66,18 @@ def load_limits_file(path: Path | None) -> SiteLimits:
     return read
 
 
+def read_app_limits(alias: str, entries: Mapping[str, Any], source: str) -> AppLimits:
+    """Read what stands in [apps.<alias>] of such a file, wherever else it is kept.
+
+    Raises LimitsError naming every mistake by *source*, table and key.
+    """
+    reader = _Reader(source)
+    read = reader.app(alias, entries)
+    if reader.mistakes:
+        raise LimitsError("\n".join(reader.mistakes))
+    return read
+
+
 class _Reader:
     """Reads a document to its end and notes what is wrong on the way."""
 
@@ -85,17 +97,20 @@ class _Reader:
     def _apps(self, apps: Any) -> dict[str, AppLimits]:
         read: dict[str, AppLimits] = {}
         for alias, app in self._table("apps", apps).items():
-            where = f"apps.{alias}"
             if not ALIAS.fullmatch(alias):
                 self._wrong("apps", alias, "is no alias of an app")
-            entries = self._table(where, app)
-            self._only(f"[{where}]", entries, ("total", "limits"))
-            total = {name: entries[name] for name in ("total",) if name in entries}
-            read[alias] = AppLimits(
-                total=self._entries(where, total, _windows).get("total", ()),
-                limits=self._entries(f"{where}.limits", entries.get("limits", {}), _windows),
-            )
+            read[alias] = self.app(alias, app)
         return read
+
+    def app(self, alias: str, app: Any) -> AppLimits:
+        where = f"apps.{alias}"
+        entries = self._table(where, app)
+        self._only(f"[{where}]", entries, ("total", "limits"))
+        total = {name: entries[name] for name in ("total",) if name in entries}
+        return AppLimits(
+            total=self._entries(where, total, _windows).get("total", ()),
+            limits=self._entries(f"{where}.limits", entries.get("limits", {}), _windows),
+        )
 
     def _resources(self, entries: Any) -> dict[str, Cap | None]:
         table = self._table("resources", entries)

@@ -1,0 +1,1 @@
+"""`lark-service app`: many apps in one gateway."""
