@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 from rich.console import Console
-from rich.table import Table
 
 from consumers.app import build_parts
 from gateway.environment import KEY, KEY_COMMAND
 from gateway.settings import SECRETS, Settings, load_settings
+
+from .validate import shown_settings, table_of, validate
 
 COMPOSE_PASSWORDS = ("RABBITMQ_PASSWORD", "REDIS_PASSWORD", "POSTGRES_PASSWORD")
 
@@ -31,23 +32,14 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     """Name every mistake at once, or show the effective settings, secrets masked."""
     settings = load_settings()
     build_parts(settings)
-    values = {
-        str(field.alias): _shown(getattr(settings, name))
-        for name, field in Settings.model_fields.items()
-    }
+    values = shown_settings(settings)
     if as_json:
         sys.stdout.write(json.dumps({"ok": True, "settings": values}) + "\n")
         return
-    table = Table("setting", "value")
-    for name, value in values.items():
-        table.add_row(name, value)
-    Console().print(table)
+    Console().print(table_of(values))
 
 
-def _shown(value: object) -> str:
-    if value is None:
-        return "(not set)"
-    return "********" if isinstance(value, SecretStr) else str(value)
+app.command()(validate)
 
 
 @app.command()

@@ -65,10 +65,10 @@ def _commands() -> None:
     """An event-driven gateway to the Feishu (Lark) OpenAPI over RabbitMQ."""
 
 
-def main() -> None:
-    """Run the command line; a failure becomes a sentence and an exit code."""
+def main(*words: str) -> None:
+    """Run the command line, after *words*; a failure becomes a sentence and an exit code."""
     try:
-        app()
+        app([*words, *sys.argv[1:]], prog_name="lark-service")
     except ConfigError as error:
         for mistake in str(error).splitlines():
             sys.stderr.write(f"ConfigError: {mistake}\n")
@@ -80,3 +80,7 @@ def main() -> None:
         traceback.print_exc()
         sys.stderr.write("This is a defect in lark-service; please report the lines above.\n")
         sys.exit(DEFECT)
+
+
+if __name__ == "__main__":
+    main()

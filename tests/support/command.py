@@ -13,6 +13,7 @@ from typing import Any
 from gateway.settings import SECRETS, Settings
 
 COMMAND = (sys.executable, "-c", "from cli.main import main; main()")
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SECONDS = 60.0
 
 
@@ -32,9 +33,18 @@ class Ran:
 
 async def run(*words: str, folder: Path, stdin: str = "", **settings: str) -> Ran:
     """Run a command in a folder, with these settings and no other."""
+    return await _ran(*COMMAND, *words, folder=folder, stdin=stdin, settings=settings)
+
+
+async def run_script(name: str, *words: str, folder: Path, **settings: str) -> Ran:
+    """Run one of `scripts/`, likewise."""
+    script = str(SCRIPTS / name)
+    return await _ran(sys.executable, script, *words, folder=folder, stdin="", settings=settings)
+
+
+async def _ran(*command: str, folder: Path, stdin: str, settings: dict[str, str]) -> Ran:
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *words,
+        *command,
         env=plain_environment() | {"COLUMNS": "200"} | settings,
         cwd=folder,
         stdin=asyncio.subprocess.PIPE,
