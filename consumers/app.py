@@ -25,12 +25,11 @@ from gateway.limits.view import LimitView
 from gateway.metrics import Metrics
 from gateway.overflow_queues import OverflowRegistry
 from gateway.quota import Quotas
+from gateway.redaction import Redactor
 from gateway.retry import RetryPolicy
 from gateway.settings import Settings
 from gateway.site_limits import load_limits_file
-from gateway.tokens.issuer import Issuer
-from gateway.tokens.pool import TokenPool
-from gateway.tokens.stores import PostgresTokens, RedisTokens
+from gateway.tokens.build import build_token_pool
 from schemas.apis import ApiTable
 
 from .backlog import Backlog
@@ -62,6 +61,7 @@ class Parts:
     apps: Apps
     catalogue: Catalogue
     keys: KeyRing
+    redactor: Redactor
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -85,7 +85,11 @@ def build_parts(settings: Settings) -> Parts:
     ]
     if keys is None or catalogue is None or mistakes:
         raise ConfigError("\n".join(mistakes))
-    return Parts(apps, catalogue, keys)
+    redactor = Redactor()
+    for secret in settings.secrets():
+        redactor.learn(secret)
+    keys.on_secret(redactor.learn)
+    return Parts(apps, catalogue, keys, redactor)
 
 
 def _limits(settings: Settings, redis: Redis, metrics: Metrics) -> Limits:
@@ -109,12 +113,7 @@ async def open_process(
         limiter = _limits(settings, redis, metrics)
         await limiter.start()
         stack.push_async_callback(limiter.close)
-        tokens = TokenPool(
-            Issuer(session),
-            RedisTokens(redis, parts.keys),
-            PostgresTokens(database, parts.keys),
-            metrics,
-        )
+        tokens = build_token_pool(session, redis, database, parts.keys, metrics)
         stack.push_async_callback(tokens.close)
         quotas = Quotas(redis)
         await quotas.start()
