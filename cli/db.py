@@ -13,6 +13,7 @@ from rich.table import Table
 
 from consumers.logs import configure_logging
 from gateway.migrations import Schema
+from gateway.redaction import Redactor
 from gateway.settings import Settings, load_settings
 
 from .database import POSTGRES, open_database
@@ -26,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.callback()
 def _schema() -> None:
     """The schema in Postgres: how far it is, and forward."""
-    configure_logging("ERROR", "console")
+    configure_logging("ERROR", "console", Redactor())
 
 
 @app.command()

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway.errors import ConfigError
+from gateway.redaction import Redactor
 
 from .exits import DEFECT, USAGE, CommandFailed
 
@@ -77,7 +78,7 @@ def main(*words: str) -> None:
         sys.stderr.write(f"{failure}\n")
         sys.exit(failure.code)
     except Exception:  # noqa: BLE001  whatever it is, it is ours to mend
-        traceback.print_exc()
+        sys.stderr.write(Redactor().text(traceback.format_exc()))
         sys.stderr.write("This is a defect in lark-service; please report the lines above.\n")
         sys.exit(DEFECT)
 

@@ -132,7 +132,7 @@ async def open_process(
         scheduler = Scheduler(limiter, cap=most_held, backlog=backlog)
         url = settings.rabbitmq_url.get_secret_value()
         publisher = Publisher(url, metrics)
-        endings = Endings(publisher, Patience(most_held), metrics)
+        endings = Endings(publisher, Patience(most_held), metrics, parts.redactor)
         registry, channel = OverflowRegistry(database), OverflowChannel()
         pipeline = Pipeline(
             apps=parts.apps,

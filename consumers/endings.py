@@ -11,6 +11,7 @@ import structlog
 
 from gateway.feishu import Answer
 from gateway.metrics import Metrics
+from gateway.redaction import Redactor
 from schemas import names
 from schemas.dead_letter import DeadLetter, DeadReason
 from schemas.reply import CallError
@@ -39,10 +40,13 @@ log = structlog.get_logger()
 class Endings:
     """Publishes what a settlement asks for."""
 
-    def __init__(self, publisher: Publisher, patience: Patience, metrics: Metrics) -> None:
+    def __init__(
+        self, publisher: Publisher, patience: Patience, metrics: Metrics, redactor: Redactor
+    ) -> None:
         self._publisher = publisher
         self._patience = patience
         self._metrics = metrics
+        self._redactor = redactor
 
     async def of_work(self, work: Work, ending: Finish, answer: Answer | None) -> None:
         """End a call."""
@@ -78,7 +82,8 @@ class Endings:
     ) -> None:
         error = None
         if ending.error is not None:
-            error = error_of(ending.error, answer.log_id if answer else None)
+            log_id = answer.log_id if answer else None
+            error = error_of(ending.error, self._redactor, log_id)
         if ending.dead is not None and error is not None:
             letter = _letter(delivery, address, ending.dead, error, work)
             await self.send_on(

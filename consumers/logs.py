@@ -8,31 +8,45 @@ from typing import Literal
 
 import structlog
 
+from gateway.redaction import Redactor
+
 NOISY = ("aio_pika", "aiormq", "asyncio", "aiohttp", "redis")
 """Libraries whose debug lines may hold headers, and so tokens; they stay at WARNING."""
 
 
-def configure_logging(level: str, form: Literal["json", "console"]) -> None:
+class RedactedFormatter(logging.Formatter):
+    """Formats the lines of libraries, tracebacks and all, without secrets."""
+
+    def __init__(self, form: str, redactor: Redactor) -> None:
+        super().__init__(form)
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line as the library means it, masked as a whole."""
+        return self._redactor.text(super().format(record))
+
+
+def configure_logging(level: str, form: Literal["json", "console"], redactor: Redactor) -> None:
     """Set up structlog and the libraries' loggers; called once, by the process's entry point."""
     number = logging.getLevelNamesMapping()[level]
-    plain = "%(levelname)s %(name)s %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=number, format=plain)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactedFormatter("%(levelname)s %(name)s %(message)s", redactor))
+    logging.basicConfig(handlers=[handler], level=number)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    if form == "json":
-        processors += [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ]
-    else:
-        processors.append(structlog.dev.ConsoleRenderer())
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if form == "console":
+        # Plain, since the pretty one shows the variables of every frame.
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
-        processors=processors,
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redactor.event,
+            renderer,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,

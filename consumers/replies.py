@@ -10,6 +10,7 @@ import orjson
 
 from gateway.errors import GatewayError
 from gateway.feishu import Answer
+from gateway.redaction import Redactor
 from schemas import names
 from schemas.reply import CallError
 
@@ -26,18 +27,18 @@ class Timing:
     total_ms: int = 0
 
 
-def error_of(error: GatewayError, log_id: str | None = None) -> CallError:
-    """Describe a failure as the contract does."""
+def error_of(error: GatewayError, redactor: Redactor, log_id: str | None = None) -> CallError:
+    """Describe a failure as the contract does, without any secret that its sentences may quote."""
     retry_after = error.retry_after
     return CallError(
         type=error.type,
-        message=error.message,
+        message=redactor.text(error.message),
         retryable=error.type.retryable,
         outcome=error.outcome,
         retry_after_ms=None if retry_after is None else max(0, round(retry_after * 1000)),
         code=error.code,
         log_id=error.log_id or log_id,
-        hint=error.hint,
+        hint=redactor.text(error.hint) if error.hint else error.hint,
     )
 
 

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; the second signal ends it at once. Raises ConfigError."""
     parts = build_parts(settings)
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format, parts.redactor)
     _calm_collector()
     uvloop.run(_serve(settings, parts))
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -127,6 +127,15 @@ class Settings(BaseModel):
         name = quote(parts.get("POSTGRES_DB", "lark_service"), safe="")
         account = f"{user}:{password}" if password else user
         return {**values, "DATABASE_URL": f"postgresql://{account}@{host}:{port}/{name}"}
+
+    def secrets(self) -> list[str]:
+        """Every secret by itself: the app's, each master key, the passwords in URLs."""
+        keys = self.secret_key.get_secret_value() if self.secret_key else ""
+        found = [self.app_secret.get_secret_value(), *(key.strip() for key in keys.split(","))]
+        for url in (self.rabbitmq_url, self.redis_url, self.database_url):
+            password = urlsplit(url.get_secret_value()).password or ""
+            found += [password, unquote(password)]
+        return [secret for secret in found if secret]
 
     @classmethod
     def variables(cls) -> dict[str, str]:

@@ -83,7 +83,7 @@ class TokenPool:
             return
         app = token.credential.app
         self._metrics.token_invalidations.labels(app.alias).inc()
-        log.info("token rejected", app=app.alias, token=token.fingerprint.hex()[:12])
+        log.info("token rejected", app=app.alias, fingerprint=token.fingerprint.hex()[:12])
         if not token.credential.durable_elsewhere:
             self._writer.drop(token)
         with suppress(StoreAway):

@@ -11,9 +11,11 @@ import pytest
 from consumers.codec import address_of
 from consumers.replies import Timing, error_of, reply_body, reply_properties
 from gateway.errors import Refused
+from gateway.redaction import Redactor
 from schemas.reply import ErrorType, Outcome, Reply
 from tests.support.builders import make_answer, make_delivery
 
+REDACTOR = Redactor()
 KEYS = {"ok", "call_id", "response", "error", "meta"}
 
 
@@ -64,7 +66,7 @@ def test_a_body_that_was_not_read_is_null() -> None:
 
 
 def test_an_error_holds_what_is_known_of_it() -> None:
-    told = error_of(Refused(ErrorType.FORBIDDEN, "no"))
+    told = error_of(Refused(ErrorType.FORBIDDEN, "no"), REDACTOR)
     assert reply(error=told)["error"] == {
         "type": "forbidden",
         "message": "no",
@@ -74,7 +76,7 @@ def test_an_error_holds_what_is_known_of_it() -> None:
     limited = Refused(
         ErrorType.RATE_LIMITED, "wait", retry_after=1.2344, code=7, log_id="L", hint="h"
     )
-    assert reply(error=error_of(limited))["error"] == {
+    assert reply(error=error_of(limited, REDACTOR))["error"] == {
         "type": "rate_limited",
         "message": "wait",
         "retryable": True,
@@ -88,12 +90,15 @@ def test_an_error_holds_what_is_known_of_it() -> None:
 
 
 def test_the_answers_log_id_serves_where_the_error_has_none() -> None:
-    assert error_of(Refused(ErrorType.FORBIDDEN, "no"), "L").log_id == "L"
-    assert error_of(Refused(ErrorType.FORBIDDEN, "no", log_id="E"), "L").log_id == "E"
+    assert error_of(Refused(ErrorType.FORBIDDEN, "no"), REDACTOR, "L").log_id == "L"
+    assert error_of(Refused(ErrorType.FORBIDDEN, "no", log_id="E"), REDACTOR, "L").log_id == "E"
 
 
 def test_a_wait_is_never_negative() -> None:
-    assert error_of(Refused(ErrorType.RATE_LIMITED, "x", retry_after=-1.0)).retry_after_ms == 0
+    assert (
+        error_of(Refused(ErrorType.RATE_LIMITED, "x", retry_after=-1.0), REDACTOR).retry_after_ms
+        == 0
+    )
 
 
 @pytest.mark.parametrize("type_", ErrorType)
@@ -102,7 +107,7 @@ def test_what_may_be_published_again(type_: ErrorType) -> None:
         *("rate_limited", "circuit_open", "deadline_exceeded", "store_unavailable"),
         *("feishu_unavailable", "timeout"),
     }
-    told = error_of(Refused(type_, "x", outcome=Outcome.UNKNOWN))
+    told = error_of(Refused(type_, "x", outcome=Outcome.UNKNOWN), REDACTOR)
     assert told.retryable is (type_ in retryable)
 
 
@@ -132,3 +137,11 @@ def test_a_reply_without_a_call_id_names_none() -> None:
     properties = reply_properties(address_of(make_delivery(message_id="a b")), ok=False)
     assert properties["headers"] == {"lark-status": "error"}
     assert properties["correlation_id"] is None
+
+
+def test_no_secret_that_a_sentence_quotes_gets_into_an_error() -> None:
+    redactor = Redactor()
+    redactor.learn("hunter22")
+    quoted = Refused(ErrorType.INTERNAL, "no hunter22", hint="Bearer t-1 and hunter22")
+    told = error_of(quoted, redactor)
+    assert (told.message, told.hint) == ("no ********", "Bearer ******** and ********")
