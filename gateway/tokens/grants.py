@@ -1,0 +1,203 @@
+"""The tokens of users: each grant is refreshed by one process at a time, and never forked.
+
+A refresh token is good for one use. So the right to spend it is on disk before it is sent, the pair
+that comes back is on disk before it is used, and a pair that cannot be written is held and tried
+again: it is the only one. What is lost is the pair of a process that dies between Feishu's answer
+and the first of the two copies; that user must authorize again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from gateway.database import DatabaseUnavailable
+from gateway.errors import GatewayError, NotNow
+from gateway.metrics import Metrics
+from schemas.reply import ErrorType
+
+from .grant_rows import Grant
+from .grant_store import LEASE_SECONDS, GrantStore
+from .grant_verdict import no_grant, refusal_of, usable, verdict_of
+from .oauth import BUDGET_SECONDS, OAuth, Pair
+from .sources import Issued
+from .successors import Successors
+from .token import Credential, Token
+
+_POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 5.0
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 2.0
+_CLOSE_SECONDS = 4.0
+
+Result = Issued | GatewayError | None
+"""How a refresh ended; None where the row is to be read again."""
+
+log = structlog.get_logger(__name__)
+
+
+class UserGrants:
+    """The source of user tokens."""
+
+    def __init__(
+        self,
+        store: GrantStore,
+        oauth: OAuth,
+        successors: Successors,
+        metrics: Metrics,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """*lease_seconds* must be the store's; *draw* gives numbers in [0, 1) for jitter."""
+        self._store = store
+        self._oauth = oauth
+        self._successors = successors
+        self._metrics = metrics
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._draw = draw
+        self._turns: dict[bytes, asyncio.Task[Result]] = {}
+
+    async def issue(self, credential: Credential, than: Token | None) -> Issued:
+        """Return the grant's access token, another one *than* that; refresh the grant if need be.
+
+        Whoever finds it being refreshed waits for that, a lease's time at most. Raises Refused as
+        `reauth_required` where only the user helps, NotNow without Postgres or a result in time,
+        and else what `OAuth.refresh` does.
+        """
+        patience = self._clock() + self._lease_seconds + _PATIENCE_SECONDS
+        while self._clock() < patience:
+            turn = self._turns.get(credential.key)
+            if turn is None:
+                grant = await self._store.look(credential)
+                if grant is None:
+                    raise no_grant()
+                if issued := usable(grant, than):
+                    return issued
+                if refusal := refusal_of(grant):
+                    raise refusal
+                if grant.leased <= 0:
+                    turn = self._turn(credential, grant)
+            if turn is not None and (result := await self._result(turn, patience)):
+                return result
+            await asyncio.sleep(_POLL_SECONDS * (0.5 + self._draw()))
+        raise NotNow(
+            ErrorType.STORE_UNAVAILABLE,
+            "the user's grant is being refreshed and there is no result yet",
+            retry_after=1.0,
+        )
+
+    async def close(self) -> None:
+        """Give refreshes under way four seconds: what they bring exists nowhere else."""
+        turns = list(self._turns.values())
+        if turns:
+            await asyncio.wait(turns, timeout=_CLOSE_SECONDS)
+        for turn in turns:
+            turn.cancel()
+        if turns:
+            await asyncio.wait(turns)
+
+    def _turn(self, credential: Credential, grant: Grant) -> asyncio.Task[Result]:
+        """Refresh in a task of its own, which outlives whoever wants its result."""
+        turn = self._turns.get(credential.key)
+        if turn is None:
+            turn = asyncio.get_running_loop().create_task(self._refresh(credential, grant))
+            self._turns[credential.key] = turn
+            turn.add_done_callback(lambda _: self._turns.pop(credential.key))
+        return turn
+
+    async def _result(self, turn: asyncio.Task[Result], patience: float) -> Issued | None:
+        await asyncio.wait([turn], timeout=patience - self._clock())
+        result = turn.result() if turn.done() else None
+        if isinstance(result, GatewayError):
+            raise result
+        return result
+
+    async def _refresh(self, credential: Credential, grant: Grant) -> Result:
+        """Refresh once. None where another process has changed the grant meanwhile.
+
+        A failure is returned, not raised: nobody may be left to take an exception.
+        """
+        try:
+            began = self._clock()
+            fence = await self._store.lease(credential, grant)
+            if fence is None:
+                return None
+            pair = await self._successors.find(credential, grant.refresh_print)
+            if pair is not None:
+                log.warning("refreshed grant found in Redis", **_named(credential))
+                return await self._write(credential, grant, pair, self._clock())
+            if self._clock() - began > self._lease_seconds - BUDGET_SECONDS:
+                # This process stood still for so long that another may have the lease by now.
+                return None
+            return await self._spend(credential, grant, fence)
+        except GatewayError as error:
+            return error
+
+    async def _spend(self, credential: Credential, grant: Grant, fence: int) -> Result:
+        asked_at = self._clock()
+        try:
+            pair = await self._oauth.refresh(credential.app, grant.refresh_token)
+        except GatewayError as error:
+            return await self._failed(credential, grant, fence, error)
+        self._metrics.token_refreshes.labels(credential.app.alias, "ok").inc()
+        log.info("user token refreshed", seconds=pair.access_seconds, **_named(credential))
+        kept = asyncio.ensure_future(self._successors.keep(credential, grant.refresh_print, pair))
+        try:
+            return await self._write(credential, grant, pair, asked_at)
+        finally:
+            await kept
+
+    async def _write(
+        self, credential: Credential, grant: Grant, pair: Pair, asked_at: float
+    ) -> Issued | None:
+        """Write the pair, for as long as it takes; None where another grant is there by now."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                waited = self._clock() - asked_at
+                saved = await self._store.save(credential, grant.refresh_print, pair, waited)
+            except GatewayError as error:
+                if pause == _FIRST_PAUSE:
+                    log.critical(
+                        "refreshed grant waits for Postgres, do not kill this process",
+                        reason=error.message,
+                        **_named(credential),
+                    )
+                await asyncio.sleep(pause * (0.5 + self._draw()))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            left = pair.access_seconds - (self._clock() - asked_at)
+            # One at its end is no use: the next turn refreshes again.
+            return Issued(pair.access_token, left) if saved and left > 1 else None
+
+    async def _failed(
+        self, credential: Credential, grant: Grant, fence: int, error: GatewayError
+    ) -> Result:
+        """Keep what went wrong, unless another process has rotated the grant meanwhile."""
+        self._metrics.token_refreshes.labels(credential.app.alias, error.type).inc()
+        verdict = verdict_of(grant, error, self._draw())
+        if verdict.gone:
+            found = await self._store.look(credential)
+            if found is None or found.refresh_print != grant.refresh_print:
+                return None
+            pair = await self._successors.find(credential, grant.refresh_print)
+            if pair is not None:
+                return await self._write(credential, grant, pair, self._clock())
+        said = "user must authorize again" if verdict.gone else "user token not refreshed"
+        log.warning(said, type=error.type, code=error.code, **_named(credential))
+        with suppress(DatabaseUnavailable):
+            # Not written, it costs no more than a wait for the end of the lease.
+            await self._store.fail(credential, grant, fence, verdict)
+        return verdict.error
+
+
+def _named(credential: Credential) -> dict[str, str]:
+    return {"app": credential.app.alias, "user": credential.holder.name}
