@@ -123,7 +123,7 @@ class AppStore:
         Raises LimitsError naming every mistake.
         """
         alias = seen.app.alias
-        read_app_limits(alias, limits, f"the limits of {alias}")
+        read_app_limits(alias, limits)
         written = orjson.dumps(limits).decode()
         await self._change(seen, "set-limits", {"limits": limits}, _NEW_LIMITS, written)
 

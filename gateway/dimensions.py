@@ -12,9 +12,10 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from .apps import App
-from .catalogue import LIMITS_FILE, ApiClass, Catalogue, Route
+from .catalogue import ApiClass, Catalogue, Route
 from .limit_rules import API, Cap, Rule, first_of_each_kind, limit_rules
 from .limits.buckets import Bucket, bucket_of, key_of
+from .own_limits import LIMITS_FILE
 
 CARD: Final = "card"
 TOTAL: Final = "app"
@@ -78,6 +79,11 @@ class Dimensions:
         self.catalogue = catalogue
         self._plans: dict[tuple[str, str, str | None, str], _Plan] = {}
 
+    def replace(self, catalogue: Catalogue) -> None:
+        """Take the limits of this one for all calls that come from now on."""
+        self.catalogue = catalogue
+        self._plans.clear()
+
     def buckets(
         self,
         app: App,
@@ -136,11 +142,10 @@ class Dimensions:
             filled=not route.known,
         )
         parts = [part for rule in rules.values() if (part := self._part(app, tenant, route, rule))]
-        site = self.catalogue.site.apps.get(app.alias)
-        if site is not None and site.total:
-            where = f"{LIMITS_FILE}, [apps.{app.alias}] total"
+        total, where = self.catalogue.total_of(app.alias)
+        if total:
             prefix = f"{TOTAL}:{key_of(app.alias, tenant or '')}"
-            parts.append(_Part(TOTAL, prefix, Cap(site.total), None, TOTAL, where))
+            parts.append(_Part(TOTAL, prefix, Cap(total), None, TOTAL, where))
         ready = None
         if all(part.find is None for part in parts):
             ready = (own.bucket, *(part.bucket(()) for part in parts))

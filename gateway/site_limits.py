@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
-from schemas.apis import Api, ApiTable, Window, is_parameter, parse_windows
-from schemas.call import Method
+from schemas.apis import Window, parse_windows
 from schemas.names import ALIAS
 
 from .errors import ConfigError
@@ -19,7 +18,6 @@ Limits = Mapping[str, tuple[Window, ...]]
 """Windows by `METHOD template`."""
 
 NONE: Final = "none"
-_METHODS: Final = get_args(Method)
 _T = TypeVar("_T")
 
 
@@ -29,6 +27,8 @@ class AppLimits:
 
     total: tuple[Window, ...] = ()
     limits: Limits = field(default_factory=dict)
+    stored: bool = False
+    """Whether it comes from Postgres and not from the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,21 @@ def load_limits_file(path: Path | None) -> SiteLimits:
     return read
 
 
-def read_app_limits(alias: str, entries: Mapping[str, Any], source: str) -> AppLimits:
-    """Read what stands in [apps.<alias>] of such a file, wherever else it is kept.
+def read_app_limits(alias: str, entries: Mapping[str, Any]) -> AppLimits:
+    """Read what Postgres holds for an app: what would stand in [apps.<alias>] of such a file.
 
-    Raises LimitsError naming every mistake by *source*, table and key.
+    Raises LimitsError naming every mistake by table and key.
     """
-    reader = _Reader(source)
+    reader = _Reader(stored_source(alias))
     read = reader.app(alias, entries)
     if reader.mistakes:
         raise LimitsError("\n".join(reader.mistakes))
-    return read
+    return replace(read, stored=True)
+
+
+def stored_source(alias: str) -> str:
+    """How messages name what Postgres holds for an app."""
+    return f"lark-service app set-limits {alias}"
 
 
 class _Reader:
@@ -171,46 +176,3 @@ def _at_once(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
         raise ValueError(f'{value!r} is no limit, write calls at once such as 1, "5/1", or "none"')
     return value
-
-
-def resolve_limits(
-    table: ApiTable, limits: Limits, where: str = "limit of"
-) -> dict[Api, tuple[Window, ...]]:
-    """The limits by API; an API that the table lacks is made up from the entry's template.
-
-    Raises LimitsError for an entry that names no API, one resource of an API, or an API again.
-    """
-    own: dict[Api, tuple[Window, ...]] = {}
-    shapes: set[tuple[str, ...]] = set()
-    mistakes: list[str] = []
-    for name, windows in limits.items():
-        try:
-            api = _named(table, name)
-        except ValueError as error:
-            mistakes.append(f"{where} {name!r}: {error}")
-            continue
-        if _shape(api) in shapes:
-            mistakes.append(f"{where} {name!r}: names {api.name} for the second time")
-        shapes.add(_shape(api))
-        own[api] = windows
-    if mistakes:
-        raise LimitsError("\n".join(mistakes))
-    return own
-
-
-def _named(table: ApiTable, name: str) -> Api:
-    method, _, template = name.partition(" ")
-    if method not in _METHODS or not template.startswith("/open-apis/"):
-        raise ValueError("write a method and a path, such as POST /open-apis/im/v1/messages")
-    given = Api(method, template)
-    api = table.match(method, template)
-    if api is None:
-        return given
-    if _shape(api) != _shape(given):
-        raise ValueError(f"is one resource of an API; write {api.name}")
-    return api
-
-
-def _shape(api: Api) -> tuple[str, ...]:
-    segments = api.template.split("/")
-    return (api.method, *(":" if is_parameter(segment) else segment for segment in segments))

@@ -50,8 +50,8 @@ class Keys:
     def _thing(self, key: str, kind: str, parts: list[str]) -> Named:
         rules = [rule for rule in limit_rules() if rule.kind == kind]
         if kind == TOTAL:
-            site = self._catalogue.site.apps.get(parts[0])
-            cap: Cap | None = Cap(site.total) if site else None
+            total, _ = self._catalogue.total_of(parts[0])
+            cap = Cap(total) if total else None
             return Named(_bucket(key, cap, kind), kind, parts[0], "all calls")
         across = rules[0].across
         ids = parts[1:] if across == "cloud" else parts[2:]

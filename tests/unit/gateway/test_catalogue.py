@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.catalogue import CAUTIOUS, ApiClass, Catalogue, KeyPlace, Route
-from gateway.site_limits import AppLimits, LimitsError, SiteLimits
+from gateway.site_limits import AppLimits, LimitsError, SiteLimits, read_app_limits
 from schemas.apis import ApiTable, Window
 
 TABLE = ApiTable.load()
@@ -196,6 +196,46 @@ def test_wrong_limits_of_several_tables_are_named_together() -> None:
         Catalogue(TABLE, SiteLimits(wrong, {"shop": AppLimits(limits=wrong)}, source="f.toml"))
     starts = [line.split(": write")[0] for line in str(caught.value).split("\n")]
     assert starts == ["f.toml: [limits] 'HEAD /x'", "f.toml: [apps.shop.limits] 'HEAD /x'"]
+
+
+def test_what_postgres_holds_for_an_app_takes_the_place_of_its_section_in_the_file() -> None:
+    api, other = "GET /open-apis/im/v1/chats", "GET /open-apis/im/v1/messages"
+    section = AppLimits((Window(9, 1),), {api: (Window(9, 1),), other: (Window(9, 1),)})
+    file = Catalogue(TABLE, SiteLimits(apps={"shop": section, "sales": section}))
+    stored = read_app_limits("shop", {"total": "3/1", "limits": {api: "2/1"}})
+
+    live = file.with_apps({"shop": stored})
+
+    chats, messages = (live.route("GET", name.split()[1]) for name in (api, other))
+    assert live.limits_of("shop", chats) == (
+        (Window(2, 1),),
+        "lark-service app set-limits shop, [limits]",
+    )
+    assert live.limits_of("shop", messages) == (messages.windows, messages.limits_from)
+    assert live.total_of("shop") == (
+        (Window(3, 1),),
+        "lark-service app set-limits shop, total",
+    )
+    assert live.total_of("sales") == file.total_of("sales")
+    assert live.with_apps({"shop": section}).limits_of("shop", chats) == file.limits_of(
+        "shop", chats
+    )
+
+
+def test_what_postgres_holds_for_one_app_and_cannot_be_used_harms_no_other() -> None:
+    api = "GET /open-apis/im/v1/chats"
+    wrong = read_app_limits("shop", {"total": "3/1", "limits": {"HEAD /x": "1/1"}})
+    right = read_app_limits("sales", {"limits": {api: "2/1"}})
+
+    live = CATALOGUE.with_apps({"shop": wrong, "sales": right})
+
+    chats = live.route("GET", api.split()[1])
+    assert live.limits_of("sales", chats)[0] == (Window(2, 1),)
+    assert live.limits_of("shop", chats)[0] == chats.windows
+    assert live.total_of("shop") == ((), "")
+    assert live.left_out["shop"].startswith(
+        "lark-service app set-limits shop: [apps.shop.limits] 'HEAD /x': write"
+    )
 
 
 @pytest.mark.parametrize(

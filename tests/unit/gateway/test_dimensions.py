@@ -13,7 +13,7 @@ from gateway.catalogue import Catalogue
 from gateway.dimensions import Dimensions
 from gateway.limit_rules import KINDS, Cap, limit_rules
 from gateway.limits.buckets import Bucket
-from gateway.site_limits import AppLimits, SiteLimits
+from gateway.site_limits import AppLimits, SiteLimits, read_app_limits
 from schemas.apis import ApiTable, Window
 from tests.support.builders import APP, dimensions, make_job
 
@@ -259,6 +259,18 @@ def test_the_site_caps_an_app_overrides_its_apis_and_changes_or_lifts_a_kind() -
     assert table is not None
     assert before is not None
     assert (table.windows, table.at_once, table.key) == ((Window(9, 1),), 2, before.key)
+
+
+def test_other_limits_hold_from_the_next_call_on() -> None:
+    by = Dimensions(Catalogue(TABLE))
+    before = buckets("GET", "im/v1/chats", by=by)
+    mine = read_app_limits("default", {"limits": {"GET /open-apis/im/v1/chats": "2/1"}})
+
+    by.replace(by.catalogue.with_apps({"default": mine}))
+    after = buckets("GET", "im/v1/chats", by=by)
+
+    assert after[0].key == before[0].key
+    assert after[0].windows == (Window(2, 1),) != before[0].windows
 
 
 def test_what_explains_a_call_names_the_same_buckets() -> None:
