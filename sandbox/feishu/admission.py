@@ -35,11 +35,11 @@ class Admission:
     def refusal(self, request: ApiRequest) -> Answer | None:
         """Why a request is not taken from its app, None when it is and counts."""
         now, kind = self._clock(), "quota"
-        answer = self.quota.refusal(request.app_id, request.path)
+        answer = self.quota.refusal(request.account, request.path)
         if answer is None:
-            rejection = self.limits.admit(request.app_id, request.api, now)
+            rejection = self.limits.admit(request.app_id, request.api, now, request.tenant)
             if rejection is None:
-                self.quota.count(request.app_id, request.path)
+                self.quota.count(request.account, request.path)
                 return None
             kind, answer = "api", self.limits.answer(request.api, rejection)
         number, app_id, name = request.number, request.app_id, request.api.name
@@ -81,4 +81,4 @@ class Admission:
 def _subject_key(kind: str, request: ApiRequest) -> str:
     if kind == "table":
         return f"{request.param('app_token')}/{request.param('table_id')}"
-    return request.app_id if kind == "drive" else request.param("document_id")
+    return request.account if kind == "drive" else request.param("document_id")

@@ -1,4 +1,4 @@
-"""Feishu's rate limits per app and API, and the monthly quota."""
+"""Feishu's rate limits per app, tenant and API, and the monthly quota."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Limits:
         self.statuses = dict(statuses or {})
         self.codes: dict[str, int] = {}
         self.watch: tuple[float, ...] = (1, 60)
-        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._buckets: dict[tuple[str, str, str], Bucket] = {}
 
-    def admit(self, app_id: str, api: Api, now: float) -> Rejection | None:
+    def admit(self, app_id: str, api: Api, now: float, tenant: str = "") -> Rejection | None:
         """Count a request, or refuse it uncounted."""
-        key = (app_id, api.name)
+        key = (app_id, tenant, api.name)
         bucket = self._buckets.get(key)
         if bucket is None:
             windows = self.overrides.get(api.name)
@@ -61,7 +61,7 @@ class Limits:
             self.overrides.pop(name, None)
         else:
             self.overrides[name] = windows
-        for key in [key for key in self._buckets if key[1] == name]:
+        for key in [key for key in self._buckets if key[2] == name]:
             del self._buckets[key]
 
     def watch_windows(self, lengths: tuple[float, ...]) -> None:
@@ -80,12 +80,14 @@ class Limits:
             bucket.begin_anew()
 
     def statistics(self, *, series: bool = False) -> list[dict[str, Any]]:
-        """Per app and API: accepted, rejected, the most in any sliding window, and the series."""
+        """Per app, tenant and API: accepted, rejected, the most in any window, and the series."""
         return [
-            {"app_id": app_id, "api": name}
+            {"app_id": app_id}
+            | ({"tenant": tenant} if tenant else {})
+            | {"api": name}
             | bucket.statistics()
             | (_series(bucket.series) if series and bucket.series else {})
-            for (app_id, name), bucket in self._buckets.items()
+            for (app_id, tenant, name), bucket in self._buckets.items()
         ]
 
 
@@ -94,26 +96,29 @@ def _series(series: Series) -> dict[str, Any]:
 
 
 class Quota:
-    """Calls a month that each app may make; `limit` None is any number. A month never ends here."""
+    """Calls a month of each app, for each of its tenants; `limit` None is any number.
+
+    A month never ends here.
+    """
 
     def __init__(self) -> None:
         self.limit: int | None = None
         self._used: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
 
-    def refusal(self, app_id: str, path: str) -> Answer | None:
+    def refusal(self, account: str, path: str) -> Answer | None:
         """Why a call is not taken, None where it may be; HTTP 429 as seen live."""
-        if self.limit is None or self._used[app_id] < self.limit:
+        if self.limit is None or self._used[account] < self.limit:
             return None
         if not documented.counts_to_quota(path):
             return None
-        self._rejected[app_id] += 1
+        self._rejected[account] += 1
         return failure(429, 99991403, "This month's API call quota has been exceeded.")
 
-    def count(self, app_id: str, path: str) -> None:
+    def count(self, account: str, path: str) -> None:
         """Say that a call was taken."""
         if documented.counts_to_quota(path):
-            self._used[app_id] += 1
+            self._used[account] += 1
 
     def clear(self) -> None:
         """Begin a new month."""
@@ -122,7 +127,7 @@ class Quota:
 
     def statistics(self) -> dict[str, Any]:
         apps = {
-            app_id: {"used": self._used[app_id], "rejected": self._rejected[app_id]}
-            for app_id in self._used | self._rejected
+            account: {"used": self._used[account], "rejected": self._rejected[account]}
+            for account in self._used | self._rejected
         }
         return {"limit": self.limit, "apps": apps}

@@ -9,13 +9,16 @@ GET  stats       counters: requests by API, answers by status and code, tokens i
                  3,600 busy seconds to every limit, and refusals: the last 1,000 of all limits with
                  time, API, kind and subject
 GET  ledger      entries; `since`, `limit` (the newest so many), `method`, `template`, `app_id`,
-                 `key`, `body_hash`, `status`, `code`, `log_id` narrow it
+                 `tenant`, `key`, `body_hash`, `status`, `code`, `log_id` narrow it
 GET  requests    the last requests in full (`last`, `number`); bearer tokens as fingerprints
 GET  effects     how often each idempotency key (without one: body hash) took effect;
                  `repeated=1` shows only those above one, `key` one of them
 GET  messages    stored messages; `receive_id`, `limit`
 GET  cards       cards with their sequence, updates and refused updates; `limit`
 GET  magic       the magic ids
+GET  oauth       lives of user tokens; codes exchanged, refreshes; spent_used: refreshes with a
+                 spent refresh token; concurrent: refreshes of one user at the same time; refused
+GET  tickets     the app ticket of every store app, null before its first
 POST reset       {"tokens": false}: forget ledger, counters, messages, files, records, cards,
                  quota used, faults; {"statistics_only": true}: only begin to count anew what stats
                  tells, limits stay as full as they are, effects and the ledger's entries stay
@@ -49,9 +52,18 @@ POST limits      any of:
                  the like do not count
                  "watch": [1, 6, 60], seconds: lengths of windows for most_in_window
 POST tokens      {"life", "renew_below"} in seconds, for tokens issued from now on
-POST revoke      {"app_id"} or {}: its tokens, or all, are invalid at once
+POST revoke      {"app_id", "tenant"}, each may be left out: these tokens are invalid at once; an
+                 app's own are of the tenant ""
 POST apps        {"app_id", "secret"}: add an app or change its secret; null removes it
+                 "kind": "store" makes it a store app, "self_built" is the default for a new one;
+                 "event_url": where its app_ticket events are posted, besides GET tickets
+POST tickets     {"app_id"}: push a new ticket, as Feishu does every hour; the former is void
 POST user_tokens {"app_id", "open_id", "life"}: a user access token
+POST codes       {"app_id", "open_id", "scope": "offline_access", "redirect_uri", "code_challenge"}:
+                 the code that a browser brings back; without offline_access no refresh token
+POST grants      {"app_id", "open_id", "scope", "version": 3}: a pair of tokens at once
+POST revoke_grant {"app_id", "open_id"}: what the user granted, at once
+POST oauth       {"life", "refresh_life", "code_life"}, seconds, from now on
 """
 
 from __future__ import annotations
@@ -65,7 +77,9 @@ from aiohttp import web
 from . import limit_settings
 from .faults import Rule
 from .network import Network
+from .oauth_control import OAuthControl
 from .reports import Reports
+from .tickets import StoreApp
 from .world import World
 
 PREFIX = "/_sandbox/"
@@ -88,6 +102,8 @@ class Control:
             "revoke": self._revoke,
             "apps": self._apps,
             "user_tokens": self._user_tokens,
+            "tickets": self._tickets,
+            **OAuthControl(world.oauth).writes(),
         }
 
     def handle(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> web.Response:
@@ -137,15 +153,28 @@ class Control:
         tokens.renew_below = float(fields.get("renew_below", tokens.renew_below))
 
     def _revoke(self, fields: Fields) -> Fields:
-        return {"revoked": self._world.tokens.revoke(fields.get("app_id"))}
+        revoke = self._world.tokens.revoke
+        return {"revoked": revoke(fields.get("app_id"), tenant=fields.get("tenant"))}
 
     def _apps(self, fields: Fields) -> None:
         app_id = _text(fields, "app_id")
         if fields.get("secret") is None:
             self._world.tokens.apps.pop(app_id, None)
+            self._world.tickets.apps.pop(app_id, None)
             self._world.tokens.revoke(app_id)
-        else:
-            self._world.tokens.apps[app_id] = _text(fields, "secret")
+            return
+        self._world.tokens.apps[app_id] = _text(fields, "secret")
+        kind = fields.get("kind")
+        if kind not in (None, "store", "self_built"):
+            raise ValueError("kind must be store or self_built")
+        if kind == "self_built":
+            self._world.tickets.apps.pop(app_id, None)
+        elif kind == "store":
+            app = self._world.tickets.apps.setdefault(app_id, StoreApp())
+            app.event_url = str(fields.get("event_url", app.event_url))
+
+    def _tickets(self, fields: Fields) -> Fields:
+        return {"ticket": self._world.tickets.push(_text(fields, "app_id"))}
 
     def _user_tokens(self, fields: Fields) -> Fields:
         app_id, user = _text(fields, "app_id"), _text(fields, "open_id")

@@ -20,6 +20,7 @@ class Entry(NamedTuple):
     token: str
     body_hash: str
     key: str
+    tenant: str = ""
 
 
 class Capture(NamedTuple):

@@ -9,13 +9,15 @@ from typing import Any
 from . import limit_settings
 from .ledger import Capture
 from .magic import MAGIC_IDS
+from .oauth_control import OAuthControl
 from .subjects import RECEIVERS
-from .tokens import APP_TOKEN, TENANT_TOKEN, fingerprint
+from .token_endpoints import TOKEN_REQUESTS
+from .tokens import fingerprint
 from .world import World
 
 Query = Mapping[str, str]
 
-_NARROWING = ("method", "template", "app_id", "key", "body_hash", "status", "code")
+_NARROWING = ("method", "template", "app_id", "tenant", "key", "body_hash", "status", "code")
 
 
 class Reports:
@@ -34,12 +36,15 @@ class Reports:
             "messages": self.messages,
             "cards": self.cards,
             "magic": self.magic,
+            "tickets": self.tickets,
+            "oauth": OAuthControl(world.oauth).shown,
         }
 
     def state(self, _: Query) -> dict[str, Any]:
         world = self._world
         return {
             "apps": sorted(world.tokens.apps),
+            "store_apps": sorted(world.tickets.apps),
             "tokens": {"life": world.tokens.life, "renew_below": world.tokens.renew_below},
             "limits": limit_settings.shown(world),
             "latency": {"ms": world.latency_ms, "jitter_ms": world.jitter_ms}
@@ -58,7 +63,7 @@ class Reports:
             "total": ledger.requests.total(),
             "statuses": ledger.statuses,
             "codes": ledger.codes,
-            "token_requests": ledger.requests[TENANT_TOKEN] + ledger.requests[APP_TOKEN],
+            "token_requests": sum(ledger.requests[name] for name in TOKEN_REQUESTS),
             "tokens_issued": world.tokens.issued,
             "effects": ledger.effects.total(),
             "limits": world.limits.statistics(series=series),
@@ -100,6 +105,9 @@ class Reports:
 
     def cards(self, query: Query) -> dict[str, dict[str, Any]]:
         return self._world.cards.shown(int(query.get("limit", 100)))
+
+    def tickets(self, _: Query) -> dict[str, str | None]:
+        return self._world.tickets.shown()
 
     def magic(self, _: Query) -> list[dict[str, str]]:
         return [{"id": row.name, "effect": row.effect} for row in MAGIC_IDS]

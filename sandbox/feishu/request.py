@@ -23,7 +23,10 @@ class Upload:
 
 @dataclass(slots=True)
 class ApiRequest:
-    """What arrived; `app_id` and `token` (a fingerprint) are what it claims until checked."""
+    """What arrived; `app_id`, `tenant` and `token` (a fingerprint) are claims until checked.
+
+    `tenant` is empty where the app has only one.
+    """
 
     method: str
     path: str
@@ -34,6 +37,7 @@ class ApiRequest:
     api: Api
     number: int = 0
     app_id: str = ""
+    tenant: str = ""
     token: str = ""
     user: str = ""
     fields: dict[str, str] = field(default_factory=dict)
@@ -42,6 +46,11 @@ class ApiRequest:
     _query: dict[str, list[str]] | None = None
     _body_hash: str | None = None
     _key: str | None = None
+
+    @property
+    def account(self) -> str:
+        """Whose quota and things it uses: the app's, of a store app those of one tenant."""
+        return f"{self.app_id}@{self.tenant}" if self.tenant else self.app_id
 
     @property
     def json(self) -> dict[str, Any] | None:

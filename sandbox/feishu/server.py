@@ -17,6 +17,7 @@ from schemas.apis import Api, ApiTable
 
 from .answers import failure, not_found, render
 from .control import PREFIX, Control
+from .events import Events
 from .faults import NO_FAULT, Wire
 from .forms import read_form
 from .ledger import Capture, Entry
@@ -36,6 +37,7 @@ class SandboxFeishu:
         self.world = World(options or Options(), table or ApiTable.load())
         self._control = Control(self.world)
         self._log_ids = _LogIds()
+        self._events = Events()
         self._runner: web.ServerRunner | None = None
         self._url = ""
 
@@ -61,6 +63,7 @@ class SandboxFeishu:
 
     async def stop(self) -> None:
         """Close the port and all connections."""
+        await self._events.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -69,7 +72,9 @@ class SandboxFeishu:
         path, _, query_string = http.raw_path.partition("?")
         body = await http.read()
         if path.startswith(PREFIX):
-            return self._control.handle(http.method, path, http.query, body)
+            shown = self._control.handle(http.method, path, http.query, body)
+            self._events.send(self.world.tickets.pushes)
+            return shown
         if on_its_way := self.world.network.before():
             await asyncio.sleep(on_its_way)
         api = self.world.find(http.method, path)
@@ -98,6 +103,7 @@ class SandboxFeishu:
                 answer = failure(400, 9499, "Bad Request: the body is no valid form")
             else:
                 answer, fault = self.world.decide(request)
+                self._events.send(self.world.tickets.pushes)
         # Rendered before any waiting, so that the answer shows the moment of acting.
         response = render(answer, self._log_ids.of(request.number))
         execution = fault.delay + self.world.delay()
@@ -130,6 +136,7 @@ class SandboxFeishu:
             token=request.token,
             body_hash=request.body_hash,
             key=request.key,
+            tenant=request.tenant,
         )
         ledger.write(entry)
         body = request.body[:_CAPTURED_BYTES]

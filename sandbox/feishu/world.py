@@ -18,10 +18,13 @@ from .ledger import Ledger
 from .magic import Magic
 from .messages import Messages
 from .network import Network
+from .oauth import OAuth
 from .options import Options
 from .repeats import Behaviour, Repeats
 from .request import ApiRequest
-from .tokens import APP_TOKEN, TENANT_TOKEN, Tokens
+from .tickets import Tickets
+from .token_endpoints import TokenEndpoints
+from .tokens import Tokens
 
 UNCATALOGUED = "/open-apis/sim/"
 _NOTHING = Answer(b"")
@@ -44,6 +47,9 @@ class World:
             check_kind=options.check_token_kind,
             clock=options.clock,
         )
+        self.tickets = Tickets(options.clock)
+        self._token_endpoints = TokenEndpoints(self.tokens, self.tickets)
+        self.oauth = OAuth(self.tokens, clock=options.clock)
         self.admission = Admission(options)
         self.limits = self.admission.limits
         self.subjects = self.admission.subjects
@@ -85,15 +91,19 @@ class World:
             return None  # the table would take an unfilled template for a path
         if path.startswith(UNCATALOGUED):
             return Api(method, path, reads=method == "GET")
+        if self.oauth.knows(f"{method} {path}"):
+            return Api(method, path)
         return self._table.match(method, path)
 
     def identify(self, request: ApiRequest) -> None:
         """Say whose request it is, as far as it claims."""
-        if request.api.name in (TENANT_TOKEN, APP_TOKEN):
-            claimed = (request.json or {}).get("app_id")
-            request.app_id = claimed if isinstance(claimed, str) else ""
+        if self._token_endpoints.knows(request.api.name):
+            self._token_endpoints.identify(request)
+        elif self.oauth.knows(request.api.name):
+            self.oauth.identify(request)
         else:
-            request.app_id, request.token = self.tokens.identify(request.authorization)
+            named = self.tokens.identify(request.authorization)
+            request.app_id, request.tenant, request.token = named
 
     def decide(self, request: ApiRequest) -> tuple[Answer, Fault]:
         """Act on a request and say what to answer and what befalls the answer."""
@@ -108,6 +118,7 @@ class World:
     def finish(self, request: ApiRequest) -> None:
         """Say that a request is over, answered or not."""
         self.repeats.finish(request)
+        self.oauth.finish(request)
 
     def delay(self) -> float:
         """How long the next request is worked on, in seconds; its way here and back not counted."""
@@ -119,7 +130,7 @@ class World:
         """Forget what happened; configuration stays, tokens too unless asked."""
         for part in (
             *(self.ledger, self.admission, self.magic, self.repeats, self.files),
-            *(self.messages, self.bitable, self.cards),
+            *(self.messages, self.bitable, self.cards, self.oauth),
         ):
             part.clear()
         self.script.rules.clear()
@@ -131,11 +142,14 @@ class World:
         """Count anew what is only told; limits, effects and ledger entries stay as they are."""
         self.ledger.clear_counts()
         self.admission.clear_statistics()
+        self.oauth.clear()
         self.tokens.issued = 0
 
     def _answer(self, request: ApiRequest) -> tuple[Answer, Fault]:
-        if request.api.name in (TENANT_TOKEN, APP_TOKEN):
-            return self.tokens.answer(request), NO_FAULT
+        if self._token_endpoints.knows(request.api.name):
+            return self._token_endpoints.answer(request), NO_FAULT
+        if self.oauth.knows(request.api.name):
+            return self.oauth.answer(request), NO_FAULT
         token = self.tokens.check(request.authorization, request.api)
         if isinstance(token, Answer):
             return token, NO_FAULT

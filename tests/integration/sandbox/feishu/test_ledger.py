@@ -20,6 +20,7 @@ async def test_a_request_is_written_with_all_that_identifies_it(feishu: Feishu) 
         "path": SEND,
         "template": SEND,
         "app_id": "cli_sandbox0000000001",
+        "tenant": "",
         "key": "key-1",
         "status": 200,
         "code": 0,
