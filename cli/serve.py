@@ -8,9 +8,9 @@ from gateway.settings import load_settings
 
 
 def serve_command() -> None:
-    """Run one gateway process. SIGTERM drains it; a second one ends it at once."""
+    """Run one gateway process. SIGTERM drains it; SIGHUP has it read changed secrets."""
     try:
-        serve(load_settings())
+        serve(load_settings)
     except* ConfigError as group:
         # A part that runs beside others fails in a group; the first one says why.
         error: BaseException = group

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
@@ -16,16 +17,21 @@ from gateway.settings import Settings
 from .app import Parts, build_parts, open_process
 from .health import Health
 from .logs import configure_logging
+from .reload import Reload
 
 log = structlog.get_logger()
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; the second signal ends it at once. Raises ConfigError."""
+def serve(read: Callable[[], Settings]) -> None:
+    """Serve until SIGTERM or SIGINT; the second signal ends it at once. Raises ConfigError.
+
+    *read* reads the settings, and on SIGHUP again.
+    """
+    settings = read()
     parts = build_parts(settings)
     configure_logging(settings.log_level, settings.log_format, parts.redactor)
     _calm_collector()
-    uvloop.run(_serve(settings, parts))
+    uvloop.run(_serve(settings, parts, read))
 
 
 def _calm_collector() -> None:
@@ -39,7 +45,7 @@ def _calm_collector() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-async def _serve(settings: Settings, parts: Parts) -> None:
+async def _serve(settings: Settings, parts: Parts, read: Callable[[], Settings]) -> None:
     stop, at_once = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
@@ -48,6 +54,8 @@ async def _serve(settings: Settings, parts: Parts) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    reload = Reload(settings, read, parts.apps, parts.keys, parts.redactor, _nothing)
+    loop.add_signal_handler(signal.SIGHUP, reload.ask)
     metrics = Metrics()
     metrics.build.labels(_version()).set(1)
     if parts.catalogue.unlisted:
@@ -55,8 +63,17 @@ async def _serve(settings: Settings, parts: Parts) -> None:
     async with open_process(settings, parts, metrics) as process:
         metrics.calls_held.set_function(lambda: process.calls.held)
         health = Health(process.checks, metrics)
-        async with health.serve(settings.health_host, settings.health_port):
+        async with (
+            health.serve(settings.health_host, settings.health_port),
+            asyncio.TaskGroup() as group,
+        ):
+            reloading = group.create_task(reload.run())
             await process.run(stop, at_once)
+            reloading.cancel()
+
+
+async def _nothing() -> None:
+    """The environment's app is the only one."""
 
 
 def _version() -> str:

@@ -71,6 +71,14 @@ class Apps:
         for listener in self._listeners:
             listener()
 
+    def put(self, app: App) -> None:
+        """Take this for the app of its alias, and leave all others; who wants to know is told."""
+        self.replace([*(other for other in self if other.alias != app.alias), app], self.pools)
+
+    def current(self, app: App) -> App:
+        """The app as it is now, with the secret that it has now; itself where it is gone."""
+        return self._apps.get(app.alias, app)
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have this called after each `replace`."""
         self._listeners.append(listener)
@@ -113,6 +121,11 @@ class Apps:
         """The pool of that alias, where it is one and not removed."""
         pool = self._pools.get(alias)
         return None if pool is None or pool.removed else pool
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """All pools, also those that are removed."""
+        return tuple(self._pools.values())
 
     def __iter__(self) -> Iterator[App]:
         return iter(self._apps.values())

@@ -71,6 +71,13 @@ class Gateway:
         ):
             return await response.text()
 
+    async def reload(self) -> dict[str, Any]:
+        """SIGHUP; returns the log line that says what became of it."""
+        before = len(self._reloads)
+        os.kill(self.pid, signal.SIGHUP)
+        await eventually(lambda: len(self._reloads) > before)
+        return self._reloads[-1]
+
     async def kill(self) -> None:
         """SIGKILL."""
         await self._end(signal.SIGKILL)
@@ -91,6 +98,11 @@ class Gateway:
         lines = self.log.read_text(encoding="utf-8").splitlines()
         entries = [json.loads(line) for line in lines if line.startswith("{")]
         return [entry for entry in entries if entry.get("event") == event]
+
+    @property
+    def _reloads(self) -> list[dict[str, Any]]:
+        both = self.events("settings taken up") + self.events("settings not taken up")
+        return sorted(both, key=lambda line: str(line["timestamp"]))
 
     def _has_port(self) -> bool:
         assert self.pid

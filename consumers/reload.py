@@ -1,0 +1,102 @@
+"""Takes up changed settings while calls go on: the key ring and the app secret, on SIGHUP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from gateway.apps import DEFAULT_ALIAS, App, Apps
+from gateway.crypto import KeyRing
+from gateway.errors import ConfigError, GatewayError
+from gateway.redaction import Redactor
+from gateway.settings import Settings
+
+TAKEN_UP: Final = {"app_secret": "LARK_APP_SECRET", "secret_key": "LARK_SERVICE_SECRET_KEY"}
+"""The settings that need no restart: field and variable."""
+
+log = structlog.get_logger()
+
+
+class Reload:
+    """Reads the settings again when asked to. Where anything is wrong, all stays as it was."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        read: Callable[[], Settings],
+        apps: Apps,
+        keys: KeyRing,
+        redactor: Redactor,
+        reread_apps: Callable[[], Awaitable[None]],
+    ) -> None:
+        """*read* may block, and raises ConfigError; *reread_apps* may raise GatewayError."""
+        self._settings = settings
+        self._read = read
+        self._apps = apps
+        self._keys = keys
+        self._redactor = redactor
+        self._reread_apps = reread_apps
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Have the settings read again, soon; for a signal handler."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Serve those who ask, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self._once()
+
+    async def _once(self) -> None:
+        try:
+            # In a thread, since the command that gives the key ring may take seconds.
+            settings = await asyncio.to_thread(self._read)
+            keys = self._checked(settings)
+        except ConfigError as error:
+            log.warning("settings not taken up", mistakes=str(error).splitlines())
+            return
+        for secret in settings.secrets():
+            self._redactor.learn(secret)
+        changed = _changed(self._settings, settings)
+        self._keys.renew(keys)
+        self._settings = settings
+        own = self._apps.get(DEFAULT_ALIAS)
+        self._apps.put(replace(own, secret=settings.app_secret))
+        log.info(
+            "settings taken up",
+            changed=[TAKEN_UP[name] for name in changed if name in TAKEN_UP],
+            need_restart=[_variable(name) for name in changed if name not in TAKEN_UP],
+            keys=keys.key_ids,
+        )
+        try:
+            # Also where nothing changed here: another ring may open what was unreadable.
+            await self._reread_apps()
+        except GatewayError as error:
+            log.warning("apps not read again", reason=error.message)
+
+    def _checked(self, settings: Settings) -> KeyRing:
+        own: App = self._apps.get(DEFAULT_ALIAS)
+        if (settings.app_id, settings.domain) != (own.app_id, own.domain):
+            raise ConfigError("LARK_APP_ID, LARK_DOMAIN: another app takes a restart")
+        try:
+            keys = KeyRing.of(settings.secret_key, settings.app_secret)
+        except ValueError as error:
+            raise ConfigError(f"LARK_SERVICE_SECRET_KEY: {error}") from None
+        if keys.derived and not self._keys.derived:
+            raise ConfigError("LARK_SERVICE_SECRET_KEY: is gone; what it sealed would be lost")
+        return keys
+
+
+def _changed(before: Settings, after: Settings) -> list[str]:
+    fields = Settings.model_fields
+    return [name for name in fields if getattr(before, name) != getattr(after, name)]
+
+
+def _variable(name: str) -> str:
+    return str(Settings.model_fields[name].alias)
