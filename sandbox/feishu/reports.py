@@ -37,7 +37,7 @@ class Reports:
             "cards": self.cards,
             "magic": self.magic,
             "tickets": self.tickets,
-            "oauth": OAuthControl(world.oauth).shown,
+            "oauth": OAuthControl(self._world.oauth).shown,
         }
 
     def state(self, _: Query) -> dict[str, Any]:

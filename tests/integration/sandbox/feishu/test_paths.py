@@ -33,6 +33,8 @@ async def test_every_catalogued_api_answers(feishu: Feishu, api_table: ApiTable)
     for api in api_table:
         if api.name in feishu.world.behaviours or "/auth/v3/" in api.template:
             continue
+        if feishu.world.oauth.knows(api.name):
+            continue
         path = "/".join("x1" if part[:1] == ":" else part for part in api.template.split("/"))
         if api_table.match(api.method, path) is not api:
             continue  # its path with these values is another API's
