@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -38,10 +38,11 @@ _SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": "5000",
 }
 
-_CONFLICTS = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-)
+_CONFLICTS: Mapping[type[BaseException], str] = {
+    asyncpg.DeadlockDetectedError: "deadlock",
+    asyncpg.SerializationError: "serialization",
+    asyncpg.LockNotAvailableError: "lock_timeout",
+}
 # What a connection raises that ends while it is being used depends on the moment.
 _BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 _LOST = (
@@ -52,7 +53,7 @@ _LOST = (
     ConnectionResetError,
     BrokenPipeError,
 )
-_AWAY = (
+_AWAY: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
     *_BROKEN,
@@ -63,7 +64,6 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
-    asyncpg.LockNotAvailableError,
     *_CONFLICTS,
 )
 
@@ -85,16 +85,26 @@ class Database:
     """Runs statements, mostly single ones; works again by itself when Postgres comes back.
 
     Every method raises DatabaseUnavailable or StatementRefused. A statement is sent again after a
-    deadlock, a serialization failure or a lost connection, so it must be harmless twice.
+    deadlock, a serialization failure, a wait for a lock that was too long, or a lost connection, so
+    it must be harmless twice.
     """
 
-    def __init__(self, dsn: str, *, max_size: int = 5) -> None:
+    def __init__(
+        self, dsn: str, *, max_size: int = 5, retried: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """*retried* is told why a statement is sent again, in a word of a closed set."""
         self._dsn = dsn
-        self._max_size = max_size
+        self.max_size = max_size
+        self._retried = retried
         self._pool: asyncpg.Pool | None = None
         self._closed = False
         self._resting_until = 0.0
         self._place = urlsplit(dsn).netloc.rpartition("@")[2] or "its default address"
+
+    @property
+    def in_use(self) -> int:
+        """Connections with a statement under way."""
+        return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run a statement and return its rows."""
@@ -149,10 +159,10 @@ class Database:
         if time.monotonic() < self._resting_until:
             raise self._unavailable("it did not answer a moment ago")
         again = AsyncRetrying(
-            retry=retry_if_exception_type(_CONFLICTS + _LOST),
+            retry=retry_if_exception_type((*_CONFLICTS, *_LOST)),
             stop=stop_after_attempt(_TRIES),
             wait=wait_random_exponential(multiplier=0.05, max=0.5),
-            before_sleep=_say_again,
+            before_sleep=self._say_again,
             reraise=True,
         )
         try:
@@ -172,7 +182,7 @@ class Database:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         pool = await self._opened()
-        opening = pool.get_idle_size() == 0 and pool.get_size() < self._max_size
+        opening = pool.get_idle_size() == 0 and pool.get_size() < self.max_size
         try:
             connection = await pool.acquire(timeout=CONNECT_SECONDS if opening else ACQUIRE_SECONDS)
         except TimeoutError:
@@ -195,7 +205,7 @@ class Database:
             self._pool = asyncpg.create_pool(
                 self._dsn,
                 min_size=0,
-                max_size=self._max_size,
+                max_size=self.max_size,
                 timeout=CONNECT_SECONDS,
                 command_timeout=_COMMAND_SECONDS,
                 # Prepared statements outlive their session behind pgbouncer.
@@ -205,6 +215,12 @@ class Database:
             )
         await self._pool  # opens no connection, since none is asked for in advance
         return self._pool
+
+    def _say_again(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.info("statement sent again", reason=_reason(error), attempt=state.attempt_number)
+        known = (word for kind, word in _CONFLICTS.items() if isinstance(error, kind))
+        self._retried(next(known, "lost_connection"))
 
     def _unavailable(self, reason: str) -> DatabaseUnavailable:
         return DatabaseUnavailable(
@@ -216,11 +232,6 @@ class Database:
 
 async def _keep(_: asyncpg.Connection) -> None:
     """Spare the round trip that resets a session: no statement here leaves a trace in one."""
-
-
-def _say_again(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.info("statement sent again", reason=_reason(error), attempt=state.attempt_number)
 
 
 def _reason(error: BaseException | None) -> str:

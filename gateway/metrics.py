@@ -85,16 +85,22 @@ class Metrics:
             "limit_degraded", "1 while Redis is away and the local share is in use."
         )
         self.limit_paused = self._passing_gauge(
-            "limit_paused", "Buckets of this name that are paused now, as this process knows."
+            "limit_paused",
+            "Buckets of this name that are paused now, as this process knows.",
+            "bucket",
         )
         self.limit_factor = self._passing_gauge(
-            "limit_factor", "Smallest share of the limit that is used since Feishu refused more."
+            "limit_factor",
+            "Smallest share of the limit that is used since Feishu refused more.",
+            "bucket",
         )
         self.limit_margin_seconds = self._passing_gauge(
-            "limit_margin_seconds", "Largest margin added to a window since Feishu refused more."
+            "limit_margin_seconds",
+            "Largest margin added to a window since Feishu refused more.",
+            "bucket",
         )
         self.calls_waiting = self._passing_gauge(
-            "calls_waiting", "Calls in hand that wait for a permit of a bucket.", "lane"
+            "calls_waiting", "Calls in hand that wait for a permit of a bucket.", "bucket", "lane"
         )
         self.limit_shadow = self._counter(
             "limit_shadow",
@@ -112,6 +118,25 @@ class Metrics:
         self.token_expiry = self._gauge(
             "token_expiry_timestamp_seconds", "When the token in use ends, Unix time.", "app"
         )
+        self.token_cache_hits = self._counter(
+            "token_cache_hits",
+            "Tokens found, by where: memory, redis or postgres; of memory as of half a second ago.",
+            "layer",
+        )
+        self.token_cache_misses = self._counter(
+            "token_cache_misses",
+            "Tokens looked for and not found, by where: memory, redis or postgres.",
+            "layer",
+        )
+        self.db_retries = self._counter(
+            "db_retries",
+            "Statements sent to Postgres again, by why: deadlock, serialization, lock_timeout or "
+            "lost_connection.",
+            "reason",
+        )
+        self.db_connections = self._gauge(
+            "db_connections", "Connections to Postgres: in_use, and the most (max).", "state"
+        )
         self.publishes = self._counter(
             "publishes",
             "Publishes, by outcome: confirmed, returned, nacked, unknown or unsent.",
@@ -119,6 +144,17 @@ class Metrics:
         )
         self.reconnects = self._counter(
             "amqp_reconnects", "Connections to RabbitMQ made again.", "connection"
+        )
+        self.apps = self._gauge(
+            "apps", "Apps in Postgres: enabled, disabled, removed or unreadable.", "status"
+        )
+        self.app_secret_changed = self._passing_gauge(
+            "app_secret_changed_timestamp_seconds",
+            "When the secret of an app in Postgres was last changed, as Unix time.",
+            "app",
+        )
+        self.registry_revision = self._gauge(
+            "registry_revision", "The change of apps and pools that this process has last taken up."
         )
         self.dependency_up = self._gauge(
             "dependency_up", "1 while the dependency answers.", "dependency"
@@ -137,8 +173,7 @@ class Metrics:
         return _remembering(metric)
 
     def _passing_gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        """By bucket, for what is true of few buckets and for a while: its children are removed."""
-        labels = ("bucket", *labels)
+        """For what is true of few and for a while: its children are removed."""
         return Gauge(f"lark_service_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:

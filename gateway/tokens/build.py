@@ -12,10 +12,11 @@ from gateway.metrics import Metrics
 from .endpoint import TokenEndpoint
 from .issuer import Issuer
 from .pool import TokenPool
+from .postgres_tokens import PostgresTokens
+from .redis_tokens import RedisTokens
 from .resends import Resends
 from .sources import Sources, TokenSource
 from .store_apps import StoreApps
-from .stores import PostgresTokens, RedisTokens
 from .tickets import AppTickets
 
 

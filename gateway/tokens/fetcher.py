@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeGuard, TypeVar
 
 import structlog
 
@@ -14,8 +16,10 @@ from gateway.metrics import Metrics
 from schemas.reply import ErrorType
 
 from .memory import Memory
+from .postgres_tokens import PostgresTokens
+from .redis_tokens import RedisTokens
 from .sources import TokenSource
-from .stores import Found, PostgresTokens, RedisTokens, StoreAway
+from .stores import Found, StoreAway, Turns
 from .token import Credential, Token
 from .writer import Writer
 
@@ -23,7 +27,10 @@ REFUSED_SECONDS = 30.0
 """How long a refusal of Feishu's is answered without asking again."""
 FAILED_SECONDS = 1.0
 """How long any other failure is."""
-_POLL_SECONDS = 0.05
+_FIRST_POLL = 0.05
+_LONGEST_POLL = 0.5
+_POLL_GROWTH = 1.5
+_AT_ONCE = 32
 
 T = TypeVar("T")
 
@@ -33,7 +40,8 @@ log = structlog.get_logger(__name__)
 class Fetcher:
     """Fetches tokens so that one process of the fleet asks Feishu and the others get its answer.
 
-    While Redis is away every process asks for itself.
+    Redis says whose turn it is, Postgres while Redis is away; without both every process asks for
+    itself.
     """
 
     def __init__(
@@ -55,6 +63,7 @@ class Fetcher:
         self._metrics = metrics
         self._clock = clock
         self._draw = draw
+        self._doors: dict[str, asyncio.Semaphore] = {}
 
     async def fetch(self, credential: Credential, than: Token | None) -> Token:
         """Return a usable token, newer *than* the given one; raises a GatewayError."""
@@ -62,47 +71,66 @@ class Fetcher:
 
     async def _find(self, credential: Credential, than: Token | None) -> Token | None:
         """Look in the stores; raises the failure that another process met a moment ago."""
-        found = await _if_there(self._redis.look(credential)) or Found()
-        if self._accepts(found.token, than):
+        found = await self._look("redis", self._redis, credential, than)
+        if found.token is not None or credential.durable_elsewhere:
             return found.token
-        if credential.durable_elsewhere:
-            return None
-        token = await _if_there(self._postgres.look(credential))
-        if token is not None and self._accepts(token, than):
-            await _if_there(self._redis.put(token))
-            return token
+        kept = await self._look("postgres", self._postgres, credential, than)
+        if kept.token is not None:
+            await _if_there(self._redis.put(kept.token))
+            return kept.token
         self._raise_shared(credential, found)
+        self._raise_shared(credential, kept)
         return None
+
+    async def _look(
+        self, layer: str, store: Turns, credential: Credential, than: Token | None
+    ) -> Found:
+        """Read one store; a token that cannot be used, or a store that is away, counts as none."""
+        try:
+            found = await store.look(credential)
+        except StoreAway:
+            return Found()
+        if self._accepts(found.token, than):
+            self._metrics.token_cache_hits.labels(layer).inc()
+            return found
+        self._metrics.token_cache_misses.labels(layer).inc()
+        return replace(found, token=None)
 
     async def _ask_for_all(self, credential: Credential, than: Token | None) -> Token:
         """Ask Feishu, unless another process does and shares what it got."""
         if credential.durable_elsewhere:
             return await self._take(credential, than)
         owner = secrets.token_hex(16)
-        try:
-            token = await self._turn(credential, owner, than)
-            return token or await self._ask(credential, than)
-        finally:
-            await _if_there(self._redis.unlock(credential, owner))
+        for turns in (self._redis, self._postgres):
+            with suppress(StoreAway):
+                return await self._in_turn(turns, credential, owner, than)
+        async with self._door(credential):
+            return await self._ask(credential, than)
 
-    async def _turn(self, credential: Credential, owner: str, than: Token | None) -> Token | None:
-        """Wait for the lock, or for the token or the failure of the process that has it.
+    async def _in_turn(
+        self, turns: Turns, credential: Credential, owner: str, than: Token | None
+    ) -> Token:
+        """Wait for the turn, or for the token or the failure of the process that has it.
 
-        A process that dies holds the others up until its lock ends, ten seconds at most.
+        A process that dies holds the others up until its turn ends, ten seconds at most.
         """
+        pause = _FIRST_POLL
         try:
             while True:
-                mine = await self._redis.lock(credential, owner)
-                # Also when it is ours: the one before may have finished just now.
-                found = await self._redis.look(credential)
-                if self._accepts(found.token, than):
-                    return found.token
-                self._raise_shared(credential, found)
-                if mine:
-                    return None
-                await asyncio.sleep(_POLL_SECONDS * (0.5 + self._draw()))
-        except StoreAway:
-            return None
+                # Before the turn is taken, so that it does not end while its holder waits here.
+                async with self._door(credential):
+                    mine = await turns.lock(credential, owner)
+                    # Also when it is ours: the one before may have finished just now.
+                    found = await turns.look(credential)
+                    if self._accepts(found.token, than):
+                        return found.token
+                    self._raise_shared(credential, found)
+                    if mine:
+                        return await self._ask(credential, than)
+                await asyncio.sleep(pause * (0.5 + self._draw()))
+                pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
+        finally:
+            await _if_there(turns.unlock(credential, owner))
 
     async def _ask(self, credential: Credential, than: Token | None) -> Token:
         alias = credential.app.alias
@@ -115,13 +143,28 @@ class Fetcher:
             if isinstance(error, Refused):
                 seconds = REFUSED_SECONDS
             self._memory.fail(credential, error, self._clock() + seconds)
-            await _if_there(self._redis.share_failure(credential, error, seconds))
+            await self._share_failure(credential, error, seconds)
             raise
         self._metrics.token_refreshes.labels(alias, "ok").inc()
         log.info("token issued", app=alias, seconds=round(token.life))
-        self._writer.put(token)
-        await _if_there(self._redis.put(token))
+        await self._share(token)
         return token
+
+    async def _share(self, token: Token) -> None:
+        """Put the token where the other processes look: whoever is next does so at once."""
+        self._writer.put(token)
+        try:
+            await self._redis.put(token)
+        except StoreAway:
+            await _if_there(self._postgres.put(token))
+
+    async def _share_failure(
+        self, credential: Credential, error: GatewayError, seconds: float
+    ) -> None:
+        try:
+            await self._redis.share_failure(credential, error, seconds)
+        except StoreAway:
+            await _if_there(self._postgres.share_failure(credential, error, seconds))
 
     async def _take(self, credential: Credential, than: Token | None) -> Token:
         """Take what the credential's own source has, which counts and logs for itself."""
@@ -147,7 +190,14 @@ class Fetcher:
             )
         return token
 
-    def _accepts(self, token: Token | None, than: Token | None) -> bool:
+    def _door(self, credential: Credential) -> asyncio.Semaphore:
+        """Lets in so many at once per cloud, so that a crowd is not late by its own number."""
+        domain = credential.app.domain
+        if domain not in self._doors:
+            self._doors[domain] = asyncio.Semaphore(_AT_ONCE)
+        return self._doors[domain]
+
+    def _accepts(self, token: Token | None, than: Token | None) -> TypeGuard[Token]:
         return token is not None and self._memory.accepts(token, self._clock(), than)
 
     def _raise_shared(self, credential: Credential, found: Found) -> None:

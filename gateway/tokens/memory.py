@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Set
 from dataclasses import dataclass
 
+from gateway.apps import App
 from gateway.errors import GatewayError
 
 from .token import Credential, Holder, Token
 
 CONFIRMED_SECONDS = 5.0
 _MOST_REJECTED = 10_000
+_REMEMBERED_SECONDS = 86_400.0
+"""No token that was older than a rejected one lives longer."""
 
 Slot = tuple[str, Holder]
 """Alias and holder: quick to look up, and a changed secret takes the place of the former one."""
@@ -24,6 +28,20 @@ class Held:
     token: Token
     renew_at: float
     usable_until: float
+    app: App
+
+    def serves(self, app: App) -> bool:
+        """Whether the token is one of this app as it is now.
+
+        The app is remembered, so that only the first call after it was read anew compares more
+        than its identity: two that differ in their limits or status have the same tokens.
+        """
+        if app is self.app:
+            return True
+        if _identity(app) != _identity(self.app):
+            return False
+        self.app = app
+        return True
 
 
 class Memory:
@@ -39,9 +57,30 @@ class Memory:
 
     def hold(self, token: Token, draw: float) -> None:
         """Use this token from now on."""
-        slot = (token.credential.app.alias, token.credential.holder)
-        self.held[slot] = Held(token, token.renew_at(draw), token.usable_until)
+        app = token.credential.app
+        slot = (app.alias, token.credential.holder)
+        self.held[slot] = Held(token, token.renew_at(draw), token.usable_until, app)
         self._failures.pop(token.credential.key, None)
+
+    def forget(self, fingerprints: Set[bytes]) -> int:
+        """Use these tokens no more, and return how many were in use; a store may have newer."""
+        slots = [slot for slot, held in self.held.items() if held.token.fingerprint in fingerprints]
+        for slot in slots:
+            del self.held[slot]
+        return len(slots)
+
+    def sweep(self, now: float) -> None:
+        """Let go of all that has ended, so that what was used once does not stay for ever."""
+        self.held = {slot: held for slot, held in self.held.items() if held.usable_until > now}
+        self._failures = {key: entry for key, entry in self._failures.items() if entry[0] > now}
+        self._rejected_until = {
+            key: until
+            for key, until in self._rejected_until.items()
+            if until > now - _REMEMBERED_SECONDS
+        }
+        self._last_rejected = {
+            key: token for key, token in self._last_rejected.items() if token.expires_at > now
+        }
 
     def accepts(self, token: Token, now: float, than: Token | None) -> bool:
         """Whether a token out of a store may be used, where a newer one *than* that is wanted.
@@ -112,3 +151,7 @@ class Memory:
             del self._failures[credential.key]
             return None
         return entry[1]
+
+
+def _identity(app: App) -> tuple[object, ...]:
+    return app.domain, app.app_id, app.kind, app.secret

@@ -15,10 +15,14 @@ from gateway.errors import Expired, GatewayError
 from gateway.metrics import Metrics
 
 from .fetcher import FAILED_SECONDS, REFUSED_SECONDS, Fetcher
+from .flights import Flights
 from .memory import Held, Memory
+from .postgres_tokens import PostgresTokens
+from .redis_tokens import RedisTokens
 from .sources import TokenSource
-from .stores import PostgresTokens, RedisTokens, StoreAway
+from .stores import StoreAway
 from .token import TENANT, Credential, Holder, Token
+from .watch import EVERY_SECONDS, Watch
 from .writer import Writer
 
 __all__ = ["Token", "TokenPool"]
@@ -47,11 +51,18 @@ class TokenPool:
         self._clock = clock
         self._draw = draw
         self._memory = Memory()
+        self._hits = 0
         self._writer = Writer(postgres, draw=draw)
         self._fetcher = Fetcher(
             source, redis, postgres, self._writer, self._memory, metrics, clock, draw
         )
-        self._flights: dict[bytes, asyncio.Task[Token | GatewayError]] = {}
+        self._flights = Flights(self._fetcher, self._memory, self._hold)
+        self._watch = Watch(postgres, self._memory, clock, draw)
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """From now on, forget within a second what another process dropped."""
+        self._watching = asyncio.get_running_loop().create_task(self._keep_in_step())
 
     async def get(
         self, app: App, holder: Holder = TENANT, *, timeout: float | None = None
@@ -63,11 +74,13 @@ class TokenPool:
         """
         held = self._memory.held.get((app.alias, holder))
         ended = None
-        if held is not None and held.token.credential.app == app:
+        if held is not None and (held.app is app or held.serves(app)):
             now = self._clock()
             if now < held.renew_at:
+                self._hits += 1
                 return held.token
             if now < held.usable_until:
+                self._hits += 1
                 self._renew(held)
                 return held.token
             ended = held.token
@@ -91,21 +104,22 @@ class TokenPool:
 
     async def close(self) -> None:
         """Stop fetching and give pending writes a second."""
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        if flights:
-            await asyncio.wait(flights)
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self._flights.close()
         await self._writer.close(_CLOSE_SECONDS)
+        self._count_hits()
 
     async def _wait(
         self, app: App, holder: Holder, than: Token | None, timeout: float | None
     ) -> Token:
+        self._metrics.token_cache_misses.labels("memory").inc()
         credential = Credential.of(app, holder)
         failure = self._memory.failure(credential, self._clock())
         if failure is not None:
             raise _again(failure)
-        flight = self._flight(credential, than)
+        flight = self._flights.take(credential, than)
         try:
             async with asyncio.timeout(timeout):
                 # Shielded: whoever gives up leaves the flight to the others.
@@ -117,9 +131,9 @@ class TokenPool:
         return ended
 
     def _renew(self, held: Held) -> None:
-        if held.token.credential.key in self._flights:
+        if held.token.credential in self._flights:
             return
-        flight = self._flight(held.token.credential, held.token)
+        flight = self._flights.take(held.token.credential, held.token)
         flight.add_done_callback(lambda _: self._renewed(held))
 
     def _renewed(self, held: Held) -> None:
@@ -130,35 +144,24 @@ class TokenPool:
         pause = max(pause, min(FAILED_SECONDS, held.token.life / 10))
         held.renew_at = min(now + pause * (0.5 + self._draw()), held.usable_until)
 
-    def _flight(
-        self, credential: Credential, than: Token | None
-    ) -> asyncio.Task[Token | GatewayError]:
-        flight = self._flights.get(credential.key)
-        if flight is None:
-            flight = asyncio.get_running_loop().create_task(self._fly(credential, than))
-            self._flights[credential.key] = flight
-        return flight
-
-    async def _fly(self, credential: Credential, than: Token | None) -> Token | GatewayError:
-        # A failure is returned, not raised: nobody may be left to take an exception.
-        try:
-            token = await self._fetcher.fetch(credential, than)
-            if self._memory.has_rejected(token):
-                # It was rejected while it was being fetched.
-                token = await self._fetcher.fetch(credential, than)
-        except GatewayError as error:
-            return error
-        else:
-            if not self._memory.has_rejected(token):
-                self._hold(token)
-            return token
-        finally:
-            del self._flights[credential.key]
-
     def _hold(self, token: Token) -> None:
         self._memory.hold(token, self._draw())
+        if token.credential.holder.name:
+            # One of many of its app: the gauge would show whichever came last.
+            return
         end = time.time() + token.expires_at - self._clock()
         self._metrics.token_expiry.labels(token.credential.app.alias).set(end)
+
+    async def _keep_in_step(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            self._count_hits()
+            await self._watch.look()
+
+    def _count_hits(self) -> None:
+        # Counted here and not at every call: that would cost as much again as the look-up itself.
+        self._metrics.token_cache_hits.labels("memory").inc(self._hits)
+        self._hits = 0
 
 
 def _again(error: GatewayError) -> GatewayError:

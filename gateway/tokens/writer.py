@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from .stores import PostgresTokens, StoreAway
+from .postgres_tokens import PostgresTokens
+from .stores import StoreAway
 from .token import Token
 
 _MOST_PENDING = 10_000

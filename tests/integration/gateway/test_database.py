@@ -17,8 +17,14 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
+def retries() -> list[str]:
+    """Why statements of `database` were sent again."""
+    return []
+
+
+@pytest.fixture
+async def database(database_url: str, retries: list[str]) -> AsyncIterator[Database]:
+    database = Database(database_url, retried=retries.append)
     yield database
     await database.close()
 
@@ -94,7 +100,9 @@ async def test_a_role_without_the_right_to_create_may_use_a_schema_made_for_it(
     await raw.execute("DROP OWNED BY modest; DROP ROLE modest")
 
 
-async def test_a_deadlock_is_tried_again(database: Database, raw: asyncpg.Connection) -> None:
+async def test_a_deadlock_is_tried_again_and_told(
+    database: Database, raw: asyncpg.Connection, retries: list[str]
+) -> None:
     await raw.execute("CREATE TABLE pair (id int PRIMARY KEY, n int NOT NULL)")
     await raw.execute("INSERT INTO pair VALUES (1, 0), (2, 0)")
     await raw.execute("SET deadlock_timeout = '10s'")
@@ -115,6 +123,21 @@ async def test_a_deadlock_is_tried_again(database: Database, raw: asyncpg.Connec
     finally:
         await raw.execute("ALTER ROLE CURRENT_USER RESET deadlock_timeout")
     assert [row["n"] for row in await raw.fetch("SELECT n FROM pair ORDER BY id")] == [11, 11]
+    assert retries == ["deadlock"]
+
+
+async def test_a_wait_for_a_lock_that_is_too_long_is_tried_again_and_told(
+    database: Database, raw: asyncpg.Connection, retries: list[str]
+) -> None:
+    await raw.execute("CREATE TABLE locked (id int PRIMARY KEY, n int NOT NULL)")
+    await raw.execute("INSERT INTO locked VALUES (1, 0)")
+    async with raw.transaction():
+        await raw.execute("UPDATE locked SET n = 1")
+        waiting = asyncio.create_task(database.execute("UPDATE locked SET n = n + 10"))
+        await eventually(lambda: bool(retries))
+    assert await waiting == 1
+    assert set(retries) == {"lock_timeout"}
+    assert await raw.fetchval("SELECT n FROM locked") == 11
 
 
 async def eventually_waits(raw: asyncpg.Connection) -> None:

@@ -29,7 +29,8 @@ from gateway.redis_client import connect
 from gateway.retry import RetryPolicy
 from gateway.tokens.issuer import Issuer
 from gateway.tokens.pool import TokenPool
-from gateway.tokens.stores import PostgresTokens, RedisTokens
+from gateway.tokens.postgres_tokens import PostgresTokens
+from gateway.tokens.redis_tokens import RedisTokens
 from gateway.verdict import BucketFull
 from sandbox.feishu import DEFAULT_SECRET, Options, SandboxFeishu
 from sandbox.feishu.faults import Rule

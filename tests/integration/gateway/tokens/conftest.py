@@ -19,7 +19,8 @@ from gateway.database import Database
 from gateway.metrics import Metrics
 from gateway.tokens.issuer import Issuer
 from gateway.tokens.pool import TokenPool
-from gateway.tokens.stores import PostgresTokens, RedisTokens
+from gateway.tokens.postgres_tokens import PostgresTokens
+from gateway.tokens.redis_tokens import RedisTokens
 from gateway.tokens.token import Credential
 from sandbox.feishu import DEFAULT_SECRET, Options, SandboxFeishu
 from sandbox.feishu.faults import Rule

@@ -19,7 +19,7 @@ from .conftest import Process, Simulated, StartProcess, many_calls
 async def kept(process: Process, feishu: Simulated, value: str) -> None:
     """Wait until Postgres holds this token."""
     for _ in range(1000):
-        token = await process.postgres.look(feishu.credential)
+        token = (await process.postgres.look(feishu.credential)).token
         if token is not None and token.value == value:
             return
         await asyncio.sleep(0.005)
@@ -138,7 +138,7 @@ async def test_a_stale_token_in_postgres_does_not_come_back(
         await connection.execute("LOCK TABLE tokens IN SHARE MODE")
         await process.pool.rejected(stale)
         assert await process.pool.get(feishu.app) != stale
-        assert await process.postgres.look(feishu.credential) == stale
+        assert (await process.postgres.look(feishu.credential)).token == stale
     await connection.close()
 
 
@@ -168,7 +168,7 @@ async def test_a_rejected_token_leaves_redis_and_postgres(
     await process.pool.rejected(token)
     assert (await process.redis.look(feishu.credential)).token is None
     for _ in range(1000):
-        if await process.postgres.look(feishu.credential) is None:
+        if (await process.postgres.look(feishu.credential)).token is None:
             break
         await asyncio.sleep(0.005)
     else:

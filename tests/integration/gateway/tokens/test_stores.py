@@ -42,7 +42,10 @@ async def test_a_token_comes_back_with_the_life_that_is_left(
     token = token_of(credential, "t-1", age=100)
     for store in (process.redis, process.postgres):
         await store.put(token)
-    found = [(await process.redis.look(credential)).token, await process.postgres.look(credential)]
+    found = [
+        (await process.redis.look(credential)).token,
+        (await process.postgres.look(credential)).token,
+    ]
     for back in found:
         assert back == token
         assert back.issued_at == pytest.approx(token.issued_at, abs=1)
@@ -56,7 +59,7 @@ async def test_a_late_writer_with_an_older_token_does_not_overwrite_the_newer(
         await store.put(token_of(credential, "t-new"))
         await store.put(token_of(credential, "t-old", age=10))
     assert (await process.redis.look(credential)).token == token_of(credential, "t-new")
-    assert await process.postgres.look(credential) == token_of(credential, "t-new")
+    assert (await process.postgres.look(credential)).token == token_of(credential, "t-new")
 
 
 async def test_only_exactly_the_rejected_token_is_deleted(
@@ -66,11 +69,11 @@ async def test_only_exactly_the_rejected_token_is_deleted(
         await store.put(token_of(credential, "t-new"))
         await store.drop(token_of(credential, "t-old"))
     assert (await process.redis.look(credential)).token is not None
-    assert await process.postgres.look(credential) is not None
+    assert (await process.postgres.look(credential)).token is not None
     for store in (process.redis, process.postgres):
         await store.drop(token_of(credential, "t-new"))
     assert (await process.redis.look(credential)).token is None
-    assert await process.postgres.look(credential) is None
+    assert (await process.postgres.look(credential)).token is None
 
 
 async def test_redis_forgets_a_token_before_it_ends(
@@ -109,8 +112,8 @@ async def test_a_token_copied_to_another_credential_or_store_does_not_open(
         credential.key,
         other.key,
     )
-    assert await process.postgres.look(other) is None
-    assert await process.postgres.look(credential) is not None
+    assert (await process.postgres.look(other)).token is None
+    assert (await process.postgres.look(credential)).token is not None
 
 
 async def test_a_flipped_byte_in_postgres_is_a_missing_token_and_is_overwritten(
@@ -122,9 +125,9 @@ async def test_a_flipped_byte_in_postgres_is_a_missing_token_and_is_overwritten(
         " WHERE credential = $1",
         credential.key,
     )
-    assert await process.postgres.look(credential) is None
+    assert (await process.postgres.look(credential)).token is None
     await process.postgres.put(token_of(credential, "t-2"))
-    assert await process.postgres.look(credential) == token_of(credential, "t-2")
+    assert (await process.postgres.look(credential)).token == token_of(credential, "t-2")
 
 
 @pytest.mark.parametrize(
@@ -139,9 +142,9 @@ async def test_impossible_times_in_postgres_are_a_missing_token_and_are_overwrit
 ) -> None:
     await process.postgres.put(token_of(credential, "t-1", age=1))
     await process.database.execute(spoil)
-    assert await process.postgres.look(credential) is None
+    assert (await process.postgres.look(credential)).token is None
     await process.postgres.put(token_of(credential, "t-2"))
-    assert await process.postgres.look(credential) == token_of(credential, "t-2")
+    assert (await process.postgres.look(credential)).token == token_of(credential, "t-2")
 
 
 GARBAGE: list[Spoil] = [
