@@ -105,7 +105,10 @@ async def open_process(
     """Open what a process needs, in order; leaving closes it in reverse."""
     policy = RetryPolicy()
     async with AsyncExitStack() as stack:
-        database = Database(settings.database_url.get_secret_value())
+        database = Database(
+            settings.database_url.get_secret_value(),
+            retried=lambda reason: metrics.db_retries.labels(reason).inc(),
+        )
         stack.push_async_callback(database.close)
         redis = redis_client.connect(settings.redis_url.get_secret_value())
         stack.push_async_callback(redis.aclose)
@@ -114,6 +117,7 @@ async def open_process(
         await limiter.start()
         stack.push_async_callback(limiter.close)
         tokens = build_token_pool(session, redis, database, parts.keys, metrics)
+        tokens.start()
         stack.push_async_callback(tokens.close)
         quotas = Quotas(redis)
         await quotas.start()
@@ -158,6 +162,8 @@ async def open_process(
             aliases=aliases,
             prefetch=min(MOST_TAKEN, most_held),
         )
+        metrics.db_connections.labels("in_use").set_function(lambda: float(database.in_use))
+        metrics.db_connections.labels("max").set(database.max_size)
         up = metrics.dependency_up.labels
         up("rabbitmq").set_function(lambda: float(publisher.ready))
         up("redis").set_function(lambda: float(limiter.mode != "local"))
