@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeGuard, TypeVar
+from typing import TypeGuard
 
-import structlog
-
-from gateway.errors import AttemptFailed, GatewayError, Refused
 from gateway.metrics import Metrics
-from schemas.reply import ErrorType
 
+from .asker import Asker
 from .memory import Memory
 from .postgres_tokens import PostgresTokens
 from .redis_tokens import RedisTokens
-from .sources import TokenSource
-from .stores import Found, StoreAway, Turns
+from .stores import Found, StoreAway, Turns, if_there
 from .token import Credential, Token
-from .writer import Writer
 
-REFUSED_SECONDS = 30.0
-"""How long a refusal of Feishu's is answered without asking again."""
-FAILED_SECONDS = 1.0
-"""How long any other failure is."""
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 0.5
 _POLL_GROWTH = 1.5
 _AT_ONCE = 32
-
-T = TypeVar("T")
-
-log = structlog.get_logger(__name__)
 
 
 class Fetcher:
@@ -46,19 +34,17 @@ class Fetcher:
 
     def __init__(
         self,
-        source: TokenSource,
+        asker: Asker,
         redis: RedisTokens,
         postgres: PostgresTokens,
-        writer: Writer,
         memory: Memory,
         metrics: Metrics,
         clock: Callable[[], float],
         draw: Callable[[], float],
     ) -> None:
-        self._source = source
+        self._asker = asker
         self._redis = redis
         self._postgres = postgres
-        self._writer = writer
         self._memory = memory
         self._metrics = metrics
         self._clock = clock
@@ -69,6 +55,17 @@ class Fetcher:
         """Return a usable token, newer *than* the given one; raises a GatewayError."""
         return await self._find(credential, than) or await self._ask_for_all(credential, than)
 
+    async def refresh(self, credential: Credential) -> tuple[Token | None, Token]:
+        """Ask Feishu now, and return what the stores had before and what it gave.
+
+        Who does so at the same time takes the answer of whoever asks first.
+        """
+        began = self._clock()
+        stores = [await if_there(store.look(credential)) for store in (self._redis, self._postgres)]
+        known = [found.token for found in stores if found is not None and found.token is not None]
+        before = max(known, key=lambda token: token.issued_at, default=None)
+        return before, await self._ask_for_all(credential, None, since=began)
+
     async def _find(self, credential: Credential, than: Token | None) -> Token | None:
         """Look in the stores; raises the failure that another process met a moment ago."""
         found = await self._look("redis", self._redis, credential, than)
@@ -76,7 +73,7 @@ class Fetcher:
             return found.token
         kept = await self._look("postgres", self._postgres, credential, than)
         if kept.token is not None:
-            await _if_there(self._redis.put(kept.token))
+            await if_there(self._redis.put(kept.token))
             return kept.token
         self._raise_shared(credential, found)
         self._raise_shared(credential, kept)
@@ -96,19 +93,21 @@ class Fetcher:
         self._metrics.token_cache_misses.labels(layer).inc()
         return replace(found, token=None)
 
-    async def _ask_for_all(self, credential: Credential, than: Token | None) -> Token:
+    async def _ask_for_all(
+        self, credential: Credential, than: Token | None, *, since: float = -math.inf
+    ) -> Token:
         """Ask Feishu, unless another process does and shares what it got."""
         if credential.durable_elsewhere:
-            return await self._take(credential, than)
+            return await self._asker.take(credential, than)
         owner = secrets.token_hex(16)
         for turns in (self._redis, self._postgres):
             with suppress(StoreAway):
-                return await self._in_turn(turns, credential, owner, than)
+                return await self._in_turn(turns, credential, owner, than, since)
         async with self._door(credential):
-            return await self._ask(credential, than)
+            return await self._asker.ask(credential, than)
 
     async def _in_turn(
-        self, turns: Turns, credential: Credential, owner: str, than: Token | None
+        self, turns: Turns, credential: Credential, owner: str, than: Token | None, since: float
     ) -> Token:
         """Wait for the turn, or for the token or the failure of the process that has it.
 
@@ -122,73 +121,15 @@ class Fetcher:
                     mine = await turns.lock(credential, owner)
                     # Also when it is ours: the one before may have finished just now.
                     found = await turns.look(credential)
-                    if self._accepts(found.token, than):
+                    if self._accepts(found.token, than, since):
                         return found.token
                     self._raise_shared(credential, found)
                     if mine:
-                        return await self._ask(credential, than)
+                        return await self._asker.ask(credential, than)
                 await asyncio.sleep(pause * (0.5 + self._draw()))
                 pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
         finally:
-            await _if_there(turns.unlock(credential, owner))
-
-    async def _ask(self, credential: Credential, than: Token | None) -> Token:
-        alias = credential.app.alias
-        try:
-            token = await self._issue(credential, than)
-        except GatewayError as error:
-            self._metrics.token_refreshes.labels(alias, error.type).inc()
-            log.warning("no token issued", app=alias, type=error.type, code=error.code)
-            seconds = error.retry_after or FAILED_SECONDS
-            if isinstance(error, Refused):
-                seconds = REFUSED_SECONDS
-            self._memory.fail(credential, error, self._clock() + seconds)
-            await self._share_failure(credential, error, seconds)
-            raise
-        self._metrics.token_refreshes.labels(alias, "ok").inc()
-        log.info("token issued", app=alias, seconds=round(token.life))
-        await self._share(token)
-        return token
-
-    async def _share(self, token: Token) -> None:
-        """Put the token where the other processes look: whoever is next does so at once."""
-        self._writer.put(token)
-        try:
-            await self._redis.put(token)
-        except StoreAway:
-            await _if_there(self._postgres.put(token))
-
-    async def _share_failure(
-        self, credential: Credential, error: GatewayError, seconds: float
-    ) -> None:
-        try:
-            await self._redis.share_failure(credential, error, seconds)
-        except StoreAway:
-            await _if_there(self._postgres.share_failure(credential, error, seconds))
-
-    async def _take(self, credential: Credential, than: Token | None) -> Token:
-        """Take what the credential's own source has, which counts and logs for itself."""
-        try:
-            token = await self._issue(credential, than or self._memory.last_rejected(credential))
-        except GatewayError as error:
-            # Short, since the source knows how long a failure stands, for all processes alike.
-            self._memory.fail(credential, error, self._clock() + FAILED_SECONDS)
-            raise
-        await _if_there(self._redis.put(token))
-        return token
-
-    async def _issue(self, credential: Credential, than: Token | None) -> Token:
-        # Taken before the request, so that a slow answer makes the token older, never younger.
-        asked_at = self._clock()
-        issued = await self._source.issue(credential, than)
-        token = Token(issued.token, credential, asked_at, asked_at + issued.expires_in)
-        now = self._clock()
-        self._memory.confirm(token, now)
-        if now >= token.usable_until:
-            raise AttemptFailed(
-                ErrorType.FEISHU_UNAVAILABLE, "the token that Feishu gave out is at its end"
-            )
-        return token
+            await if_there(turns.unlock(credential, owner))
 
     def _door(self, credential: Credential) -> asyncio.Semaphore:
         """Lets in so many at once per cloud, so that a crowd is not late by its own number."""
@@ -197,18 +138,15 @@ class Fetcher:
             self._doors[domain] = asyncio.Semaphore(_AT_ONCE)
         return self._doors[domain]
 
-    def _accepts(self, token: Token | None, than: Token | None) -> TypeGuard[Token]:
-        return token is not None and self._memory.accepts(token, self._clock(), than)
+    def _accepts(
+        self, token: Token | None, than: Token | None, since: float = -math.inf
+    ) -> TypeGuard[Token]:
+        if token is None or token.issued_at < since:
+            return False
+        return self._memory.accepts(token, self._clock(), than)
 
     def _raise_shared(self, credential: Credential, found: Found) -> None:
         if found.failure is not None:
             until = self._clock() + found.failure_seconds
             self._memory.fail(credential, found.failure, until)
             raise found.failure
-
-
-async def _if_there(command: Awaitable[T]) -> T | None:
-    try:
-        return await command
-    except StoreAway:
-        return None

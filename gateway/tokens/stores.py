@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -100,3 +100,11 @@ class Bound:
             return await task
         finally:
             task.cancel()
+
+
+async def if_there(command: Awaitable[T]) -> T | None:
+    """What the store says, or None while it is away."""
+    try:
+        return await command
+    except StoreAway:
+        return None
