@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from gateway import redis_client
+from gateway.app_store import AppStore
+from gateway.app_watch import AppWatch
 from gateway.apps import DEFAULT_ALIAS, App, Apps
 from gateway.catalogue import Catalogue
 from gateway.crypto import KeyRing
@@ -78,11 +80,6 @@ def build_parts(settings: Settings) -> Parts:
     except ConfigError as error:
         mistakes.append(f"LARK_SERVICE_LIMITS_FILE: {error}")
     apps = Apps([App(DEFAULT_ALIAS, settings.app_id, settings.app_secret, settings.domain)])
-    strangers = set(catalogue.site.apps if catalogue else ()) - {app.alias for app in apps}
-    mistakes += [
-        f"LARK_SERVICE_LIMITS_FILE: {settings.limits_file}: [apps] {alias!r}: is no app's alias"
-        for alias in sorted(strangers)
-    ]
     if keys is None or catalogue is None or mistakes:
         raise ConfigError("\n".join(mistakes))
     redactor = Redactor()
@@ -138,9 +135,10 @@ async def open_process(
         publisher = Publisher(url, metrics)
         endings = Endings(publisher, Patience(most_held), metrics, parts.redactor)
         registry, channel = OverflowRegistry(database), OverflowChannel()
+        dimensions = Dimensions(parts.catalogue)
         pipeline = Pipeline(
             apps=parts.apps,
-            dimensions=Dimensions(parts.catalogue),
+            dimensions=dimensions,
             scheduler=scheduler,
             executor=executor,
             endings=endings,
@@ -188,6 +186,7 @@ async def open_process(
                 prefetch=DEAD_LETTER_PREFETCH,
             ),
             overflow=queues,
+            apps=AppWatch(AppStore(database, parts.keys), parts.apps, dimensions, metrics),
             limits=LimitReports(
                 *(limiter, Told(redis), LimitView(redis, timeout=0.5), metrics),
                 *(scheduler.held, queues.levels.oldest),

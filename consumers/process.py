@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from gateway.app_watch import AppWatch
 from gateway.database import Database
 from gateway.errors import GatewayError
 from gateway.metrics import Metrics
@@ -33,6 +34,7 @@ class Process:
     calls: Intake
     dead: Intake
     overflow: OverflowQueues
+    apps: AppWatch
     limits: LimitReports
     scheduler: Scheduler
     database: Database
@@ -62,6 +64,7 @@ class Process:
                 group.create_task(self.dead.run()),
                 group.create_task(self.overflow.run()),
                 group.create_task(self._keep_database()),
+                group.create_task(self.apps.run()),
                 group.create_task(self.limits.run()),
             ]
             await stop.wait()

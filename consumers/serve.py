@@ -54,7 +54,11 @@ async def _serve(settings: Settings, parts: Parts, read: Callable[[], Settings])
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    reload = Reload(settings, read, parts.apps, parts.keys, parts.redactor, _nothing)
+
+    async def reread_apps() -> None:
+        await process.apps.reread()
+
+    reload = Reload(settings, read, parts.apps, parts.keys, parts.redactor, reread_apps)
     loop.add_signal_handler(signal.SIGHUP, reload.ask)
     metrics = Metrics()
     metrics.build.labels(_version()).set(1)
@@ -70,10 +74,6 @@ async def _serve(settings: Settings, parts: Parts, read: Callable[[], Settings])
             reloading = group.create_task(reload.run())
             await process.run(stop, at_once)
             reloading.cancel()
-
-
-async def _nothing() -> None:
-    """The environment's app is the only one."""
 
 
 def _version() -> str:

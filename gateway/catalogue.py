@@ -127,8 +127,9 @@ class Catalogue:
 
         Takes some hundredths of a second.
         """
-        site = replace(self.site, apps={**self.site.apps, **apps})
-        return Catalogue(self._documented, site)
+        # After the file's, so that these are checked against those and not the other way round.
+        others = {alias: app for alias, app in self.site.apps.items() if alias not in apps}
+        return Catalogue(self._documented, replace(self.site, apps=others | dict(apps)))
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes.values())
