@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,17 +54,6 @@ class Fetcher:
         """Return a usable token, newer *than* the given one; raises a GatewayError."""
         return await self._find(credential, than) or await self._ask_for_all(credential, than)
 
-    async def refresh(self, credential: Credential) -> tuple[Token | None, Token]:
-        """Ask Feishu now, and return what the stores had before and what it gave.
-
-        Who does so at the same time takes the answer of whoever asks first.
-        """
-        began = self._clock()
-        stores = [await if_there(store.look(credential)) for store in (self._redis, self._postgres)]
-        known = [found.token for found in stores if found is not None and found.token is not None]
-        before = max(known, key=lambda token: token.issued_at, default=None)
-        return before, await self._ask_for_all(credential, None, since=began)
-
     async def _find(self, credential: Credential, than: Token | None) -> Token | None:
         """Look in the stores; raises the failure that another process met a moment ago."""
         found = await self._look("redis", self._redis, credential, than)
@@ -93,21 +81,19 @@ class Fetcher:
         self._metrics.token_cache_misses.labels(layer).inc()
         return replace(found, token=None)
 
-    async def _ask_for_all(
-        self, credential: Credential, than: Token | None, *, since: float = -math.inf
-    ) -> Token:
+    async def _ask_for_all(self, credential: Credential, than: Token | None) -> Token:
         """Ask Feishu, unless another process does and shares what it got."""
         if credential.durable_elsewhere:
             return await self._asker.take(credential, than)
         owner = secrets.token_hex(16)
         for turns in (self._redis, self._postgres):
             with suppress(StoreAway):
-                return await self._in_turn(turns, credential, owner, than, since)
+                return await self._in_turn(turns, credential, owner, than)
         async with self._door(credential):
             return await self._asker.ask(credential, than)
 
     async def _in_turn(
-        self, turns: Turns, credential: Credential, owner: str, than: Token | None, since: float
+        self, turns: Turns, credential: Credential, owner: str, than: Token | None
     ) -> Token:
         """Wait for the turn, or for the token or the failure of the process that has it.
 
@@ -121,7 +107,7 @@ class Fetcher:
                     mine = await turns.lock(credential, owner)
                     # Also when it is ours: the one before may have finished just now.
                     found = await turns.look(credential)
-                    if self._accepts(found.token, than, since):
+                    if self._accepts(found.token, than):
                         return found.token
                     self._raise_shared(credential, found)
                     if mine:
@@ -138,12 +124,8 @@ class Fetcher:
             self._doors[domain] = asyncio.Semaphore(_AT_ONCE)
         return self._doors[domain]
 
-    def _accepts(
-        self, token: Token | None, than: Token | None, since: float = -math.inf
-    ) -> TypeGuard[Token]:
-        if token is None or token.issued_at < since:
-            return False
-        return self._memory.accepts(token, self._clock(), than)
+    def _accepts(self, token: Token | None, than: Token | None) -> TypeGuard[Token]:
+        return token is not None and self._memory.accepts(token, self._clock(), than)
 
     def _raise_shared(self, credential: Credential, found: Found) -> None:
         if found.failure is not None:

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import structlog
 
@@ -27,24 +26,11 @@ from .token import TENANT, Credential, Holder, Token
 from .watch import EVERY_SECONDS, Watch
 from .writer import Writer
 
-__all__ = ["Refreshed", "Token", "TokenPool"]
+__all__ = ["Token", "TokenPool"]
 
 _CLOSE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """What the stores had before Feishu was asked, and what it gave: the same while that is new."""
-
-    before: Token | None
-    token: Token
-
-    @property
-    def changed(self) -> bool:
-        """Whether it is another token than before."""
-        return self.before is None or self.before.value != self.token.value
 
 
 class TokenPool:
@@ -62,7 +48,6 @@ class TokenPool:
     ) -> None:
         """*clock* must be the one of the stores; *draw* gives numbers in [0, 1) for jitter."""
         self._redis = redis
-        self._postgres = postgres
         self._metrics = metrics
         self._clock = clock
         self._draw = draw
@@ -100,20 +85,6 @@ class TokenPool:
                 return held.token
             ended = held.token
         return await self._wait(app, holder, ended, timeout)
-
-    async def refresh(self, app: App, holder: Holder = TENANT) -> Refreshed:
-        """Ask Feishu now, and let all processes use what it gives within a second.
-
-        Feishu gives out the same token while that has more than half an hour left. Raises Refused,
-        NotNow or AttemptFailed as the token endpoint answered.
-        """
-        before, token = await self._fetcher.refresh(Credential.of(app, holder))
-        refreshed = Refreshed(before, token)
-        if before is not None and refreshed.changed:
-            with suppress(StoreAway):
-                await self._postgres.drop(before)
-        self._hold(token)
-        return refreshed
 
     async def rejected(self, token: Token) -> None:
         """Drop exactly this token everywhere, because Feishu rejected it.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from gateway.apps import App, AppKind, AppStatus
 from gateway.errors import GatewayError
 
-from .pool import TokenPool
 from .postgres_tokens import PostgresTokens
 from .redis_tokens import RedisTokens
 from .stores import StoreAway
@@ -39,16 +38,16 @@ class WarmUp:
 
     def __init__(
         self,
-        pool: TokenPool,
         redis: RedisTokens,
         postgres: PostgresTokens,
+        renew: Callable[[Credential], Awaitable[Token]],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*clock* must be the one of the stores."""
-        self._pool = pool
+        """*renew* asks Feishu, and shares what it gives; *clock* must be the one of the stores."""
         self._redis = redis
         self._postgres = postgres
+        self._renew = renew
         self._clock = clock
         self._places = asyncio.Semaphore(_AT_ONCE)
 
@@ -84,8 +83,7 @@ class WarmUp:
             return Warmed(alias, "loaded", seconds_left=self._left(kept))
         if dry_run:
             return Warmed(alias, "refreshed")
-        token = (await self._pool.refresh(credential.app, credential.holder)).token
-        await self._redis.put(token)
+        token = await self._renew(credential)
         return Warmed(alias, "refreshed", seconds_left=self._left(token))
 
     def _due(self, token: Token) -> bool:
