@@ -28,17 +28,20 @@ from gateway.metrics import Metrics
 from gateway.overflow_queues import OverflowRegistry
 from gateway.quota import Quotas
 from gateway.redaction import Redactor
+from gateway.removals import Removals
 from gateway.retry import RetryPolicy
 from gateway.settings import Settings
 from gateway.site_limits import load_limits_file
 from gateway.tokens.build import build_token_pool
 from schemas.apis import ApiTable
 
+from .app_janitor import AppJanitor
+from .app_queues import AppQueues
 from .backlog import Backlog
 from .calls import CallHandler
 from .dead_letters import DeadLetterHandler
 from .endings import Endings
-from .intake import Intake
+from .intake import Intake, Source
 from .limit_reports import LimitReports
 from .overflow import Mover
 from .overflow_channel import OverflowChannel
@@ -146,18 +149,21 @@ async def open_process(
             metrics=metrics,
             overflow=Mover(publisher, registry, channel, backlog, metrics),
         )
-        aliases = [app.alias for app in parts.apps]
-        topology = Topology.of(aliases)
-        calls = CallHandler(aliases, pipeline)
+        app_queues, handler = AppQueues(parts.apps), CallHandler(pipeline)
+        calls = Intake(
+            *(url, "calls", app_queues.sources, handler.handle, metrics), prefetch=settings.prefetch
+        )
+        parts.apps.on_change(calls.look_again)
         dead = DeadLetterHandler(endings, database, metrics)
+        letters = {"dead letters": Source(Topology.shared(), dead.queues)}
         queues = OverflowQueues(
             url,
             registry,
             channel,
-            calls.handle,
+            handler.handle,
             backlog,
             metrics,
-            aliases=aliases,
+            aliases=lambda: app_queues.aliases,
             prefetch=min(MOST_TAKEN, most_held),
         )
         metrics.db_connections.labels("in_use").set_function(lambda: float(database.in_use))
@@ -167,25 +173,16 @@ async def open_process(
         up("redis").set_function(lambda: float(limiter.mode != "local"))
         yield Process(
             publisher=publisher,
-            calls=Intake(
-                url,
-                "calls",
-                topology,
-                calls.queues,
-                calls.handle,
-                metrics,
-                prefetch=settings.prefetch,
-            ),
+            calls=calls,
             dead=Intake(
-                url,
-                "dead-letters",
-                topology,
-                dead.queues,
-                dead.handle,
-                metrics,
+                *(url, "dead-letters", lambda: letters, dead.handle, metrics),
                 prefetch=DEAD_LETTER_PREFETCH,
             ),
             overflow=queues,
+            janitor=AppJanitor(
+                *(app_queues, calls, channel, registry),
+                *(Removals(database), AppStore(database, parts.keys).purge),
+            ),
             apps=AppWatch(AppStore(database, parts.keys), parts.apps, dimensions, metrics),
             limits=LimitReports(
                 *(limiter, Told(redis), LimitView(redis, timeout=0.5), metrics),

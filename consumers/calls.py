@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 import structlog
 
@@ -20,22 +19,12 @@ log = structlog.get_logger()
 class CallHandler:
     """Hands deliveries of the apps' queues to the pipeline."""
 
-    def __init__(self, aliases: Iterable[str], pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._alias_of = {queue: alias for alias in aliases for queue in _queues_of(alias)}
-
-    @property
-    def queues(self) -> tuple[str, ...]:
-        """What to consume always; overflow queues come and go."""
-        return tuple(self._alias_of)
 
     async def handle(self, delivery: Delivery) -> bool:
         """Carry one delivery to its end; True when it may be acked."""
-        queue = delivery.queue
-        if names.is_overflow_queue(queue):
-            alias = names.alias_of_overflow(queue)
-        else:
-            alias = self._alias_of[queue]
+        alias = names.alias_of(delivery.queue)
         try:
             return await self._pipeline.process(delivery, alias)
         except Exception:
@@ -48,8 +37,3 @@ class CallHandler:
             await asyncio.sleep(PAUSE_SECONDS)
             return False
         return True
-
-
-def _queues_of(alias: str) -> Iterable[str]:
-    yield from (names.calls_queue(alias, lane) for lane in names.LANES)
-    yield names.retry_queue(alias)

@@ -6,8 +6,8 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import cast
 
 import aio_pika
@@ -51,13 +51,25 @@ async def open_channel(connection: AbstractConnection, *, confirms: bool) -> Cha
     return cast(Channel, await channel.get_underlay_channel())
 
 
+@asynccontextmanager
+async def quietly(seconds: float) -> AsyncIterator[None]:
+    """Leave the block at the latest after so many seconds, whatever state the connection is in."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except asyncio.CancelledError:
+        if told_to_stop():
+            raise
+    except Exception as error:  # noqa: BLE001
+        # At a clean end of stream aiormq raises a bare Exception.
+        log.debug("RabbitMQ did not answer", error=str(error))
+
+
 async def close_quietly(connection: AbstractConnection | None) -> None:
-    """Close within two seconds, whatever state the connection is in."""
+    """Close within two seconds."""
     if connection is not None:
-        # At a clean end of stream aiormq raises a bare Exception, here as in a publish.
-        with suppress(Exception):
-            async with asyncio.timeout(2):
-                await connection.close()
+        async with quietly(2):
+            await connection.close()
 
 
 class Link:

@@ -1,4 +1,4 @@
-"""Declares overflow queues, looks at them and deletes them, on one channel."""
+"""Declares overflow queues, looks at queues, unbinds and deletes them, on one channel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pamqp import commands as spec
 from gateway.errors import ConfigError
 
 from .connection import open_channel, told_to_stop
-from .topology import overflow
+from .topology import Binding, overflow
 
 ANSWER_SECONDS = 10.0
 
@@ -77,6 +77,11 @@ class OverflowChannel:
                 return True
             await channel.basic_nack(got.delivery_tag or 0, requeue=True)
             return False
+
+    async def unbind(self, binding: Binding) -> None:
+        """Have nothing more come into the queue by this way."""
+        async with self._asking() as channel:
+            await channel.queue_unbind(binding.queue, binding.exchange, binding.routing_key)
 
     async def delete(self, queue: str) -> None:
         """Delete the queue, whatever is in it: quorum queues know no conditions for that."""

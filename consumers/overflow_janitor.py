@@ -11,7 +11,7 @@ from gateway.errors import GatewayError
 from gateway.overflow_queues import OverflowRegistry
 
 from .overflow_channel import NotConnected, OverflowChannel
-from .overflow_takers import OverflowTakers
+from .takers import Takers
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ class OverflowJanitor:
         self,
         registry: OverflowRegistry,
         channel: OverflowChannel,
-        takers: OverflowTakers,
+        takers: Takers,
         *,
         idle: float,
     ) -> None:

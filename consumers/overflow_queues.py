@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from aio_pika.abc import AbstractConnection
@@ -17,11 +18,11 @@ from gateway.overflow_queues import IDLE_SECONDS, OverflowQueue, OverflowRegistr
 from .backlog import Backlog
 from .codec import Delivery, history_of
 from .connection import Link
-from .intake import Handler
 from .overflow_channel import NotConnected, OverflowChannel
 from .overflow_janitor import OverflowJanitor
 from .overflow_levels import OverflowLevels
-from .overflow_takers import OverflowTakers
+from .taker import Handler
+from .takers import Takers
 
 MOST_TAKEN = 16
 """Calls in hand out of one overflow queue, at most: what its bucket soon has slots for."""
@@ -48,7 +49,7 @@ class OverflowQueues:
         backlog: Backlog,
         metrics: Metrics,
         *,
-        aliases: Sequence[str],
+        aliases: Callable[[], Container[str]],
         prefetch: int = MOST_TAKEN,
         idle: float = IDLE_SECONDS,
         look: float = LOOK_SECONDS,
@@ -57,11 +58,11 @@ class OverflowQueues:
         self._registry = registry
         self._channel = channel
         self._handler = handler
-        self._aliases = frozenset(aliases)
+        self._aliases = aliases
         self._idle = idle
         self._look = look
         self._levels = OverflowLevels(backlog, metrics)
-        self._takers = OverflowTakers(self._handle, prefetch=prefetch)
+        self._takers = Takers(prefetch=prefetch)
         self._janitor = OverflowJanitor(registry, channel, self._takers, idle=idle)
         self._rows: dict[str, Registered] = {}
         self._missing: set[str] = set()
@@ -122,14 +123,19 @@ class OverflowQueues:
             except GatewayError as error:
                 # Those known stay known.
                 log.debug("registry of overflow queues not read", reason=error.message)
-            wanted = {name: row.queue for name, row in self._rows.items() if self._is_wanted(row)}
+            wanted = {
+                name: partial(self._handle, row.queue)
+                for name, row in self._rows.items()
+                if self._is_wanted(row)
+            }
             await self._takers.keep(wanted)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._look):
                     await self._channel.declared.wait()
 
     def _accept(self, rows: Sequence[Registered]) -> None:
-        known = {row.queue.name: row for row in rows if row.queue.app in self._aliases}
+        aliases = self._aliases()
+        known = {row.queue.name: row for row in rows if row.queue.app in aliases}
         for name in self._rows.keys() - known.keys():
             self._levels.gone(self._rows[name].queue)
         self._rows = known

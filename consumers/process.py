@@ -13,6 +13,7 @@ from gateway.database import Database
 from gateway.errors import GatewayError
 from gateway.metrics import Metrics
 
+from .app_janitor import AppJanitor
 from .health import Checks
 from .intake import Intake
 from .limit_reports import LimitReports
@@ -34,6 +35,7 @@ class Process:
     calls: Intake
     dead: Intake
     overflow: OverflowQueues
+    janitor: AppJanitor
     apps: AppWatch
     limits: LimitReports
     scheduler: Scheduler
@@ -63,6 +65,7 @@ class Process:
                 group.create_task(self.calls.run()),
                 group.create_task(self.dead.run()),
                 group.create_task(self.overflow.run()),
+                group.create_task(self.janitor.run()),
                 group.create_task(self._keep_database()),
                 group.create_task(self.apps.run()),
                 group.create_task(self.limits.run()),

@@ -53,13 +53,23 @@ class Topology:
 
     @classmethod
     def of(cls, aliases: Iterable[str]) -> Topology:
-        """All objects for these apps."""
-        aliases = tuple(aliases)
+        """All objects for these apps and pools."""
+        shared, parts = cls.shared(), [cls.of_app(alias) for alias in aliases]
         return cls(
-            exchanges=tuple(_exchanges()),
-            queues=(*_shared_queues(), *(q for alias in aliases for q in _app_queues(alias))),
-            bindings=(*_shared_bindings(), *(b for alias in aliases for b in _app_bindings(alias))),
+            exchanges=shared.exchanges,
+            queues=(*shared.queues, *(queue for part in parts for queue in part.queues)),
+            bindings=(*shared.bindings, *(each for part in parts for each in part.bindings)),
         )
+
+    @classmethod
+    def shared(cls) -> Topology:
+        """What belongs to no app."""
+        return cls(tuple(_exchanges()), tuple(_shared_queues()), tuple(_shared_bindings()))
+
+    @classmethod
+    def of_app(cls, alias: str) -> Topology:
+        """What one app or pool has of its own; to be declared after what is shared."""
+        return cls((), tuple(_app_queues(alias)), tuple(_app_bindings(alias)))
 
     def definitions(self, vhost: str = "/") -> dict[str, Any]:
         """The same objects in RabbitMQ's definitions format, for import at boot."""

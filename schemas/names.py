@@ -78,9 +78,9 @@ def is_overflow_queue(queue: str) -> bool:
     return queue.startswith(f"{OVERFLOW_EXCHANGE}.")
 
 
-def alias_of_overflow(queue: str) -> str:
-    """The alias in the name of an overflow queue."""
-    return queue.removeprefix(f"{OVERFLOW_EXCHANGE}.").split(".")[0]
+def alias_of(queue: str) -> str:
+    """The alias in the name of a queue of an app or pool: of a lane, of retries, of overflow."""
+    return queue.split(".")[2]
 
 
 def rung(seconds: int) -> str:

@@ -61,7 +61,7 @@ class MovingProcess:
             self._take,
             self.backlog,
             self.metrics,
-            aliases=aliases,
+            aliases=lambda: aliases,
             idle=idle,
             look=0.05,
         )

@@ -77,7 +77,7 @@ async def test_a_process_takes_at_once_what_it_has_moved(start: Start, queues: Q
         (first, second) = process.taken
         assert (first.body, second.body) == (b"1", b"2")
         assert (first.exchange, first.routing_key) == ("lark.overflow", f"{queues.alias}.bulk.more")
-        assert names.alias_of_overflow(first.queue) == queues.alias
+        assert names.alias_of(first.queue) == queues.alias
         assert not first.redelivered
 
 

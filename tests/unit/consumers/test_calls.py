@@ -33,23 +33,18 @@ class Broken:
 
 
 def handler(pipeline: Broken) -> CallHandler:
-    return CallHandler(["default"], cast(Pipeline, pipeline))
+    return CallHandler(cast(Pipeline, pipeline))
 
 
-def test_both_lanes_and_the_way_back_are_consumed() -> None:
-    assert handler(Broken(ends=True)).queues == (
-        "lark.calls.default.interactive",
-        "lark.calls.default.bulk",
-        "lark.calls.default.retry",
-    )
-
-
-async def test_a_call_out_of_an_overflow_queue_is_its_apps() -> None:
+async def test_a_call_is_of_the_app_whose_queue_it_comes_out_of() -> None:
     pipeline = Broken(ends=True)
-    for alias in ("default", "a-b_c"):
-        queue = names.overflow_queue(alias, "bulk", "a bucket")
+    for queue in (
+        names.overflow_queue("a", "bulk", "a bucket"),
+        names.calls_queue("b-c_d", "interactive"),
+        names.retry_queue("e"),
+    ):
         assert await handler(pipeline).handle(make_delivery(queue=queue)) is True
-    assert pipeline.aliases == ["default", "a-b_c"]
+    assert pipeline.aliases == ["a", "b-c_d", "e"]
 
 
 async def test_a_call_that_meets_a_defect_is_ended_and_acked() -> None:

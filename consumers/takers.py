@@ -1,34 +1,30 @@
-"""The overflow queues that this process takes calls from, and what it has in hand of them."""
+"""The queues of one connection that this process takes calls from, and what it has in hand."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 
 import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from gateway.overflow_queues import OverflowQueue
-
-from .codec import Delivery
-from .overflow_taker import Taker
+from .connection import told_to_stop
+from .taker import Handler, Taker
 
 OPEN_SECONDS = 5.0
-
-Handler = Callable[[OverflowQueue, Delivery], Awaitable[bool]]
 
 log = structlog.get_logger()
 
 
-class OverflowTakers:
+class Takers:
     """Opens and closes takers on one connection."""
 
-    def __init__(self, handler: Handler, *, prefetch: int) -> None:
-        self._handler = handler
+    def __init__(self, *, prefetch: int, on_lost: Callable[[], None] = lambda: None) -> None:
+        """*on_lost* is called when one was lost that `keep` would open again."""
         self._prefetch = prefetch
+        self._on_lost = on_lost
         self._connection: AbstractConnection | None = None
         self._takers: dict[str, Taker] = {}
         self._left: set[asyncio.Task[None]] = set()
@@ -55,11 +51,11 @@ class OverflowTakers:
         for name in list(self._takers):
             self._drop(name).lost()
 
-    async def keep(self, wanted: Mapping[str, OverflowQueue]) -> None:
+    async def keep(self, wanted: Mapping[str, Handler]) -> None:
         """Take from these queues and from no other that nothing is in hand of."""
         for name, taker in list(self._takers.items()):
             if taker.is_lost:
-                self._drop(name).lost()
+                await self._drop(name).close()
                 continue
             if self._draining or taker.running:
                 continue
@@ -68,15 +64,19 @@ class OverflowTakers:
             elif name not in wanted:
                 # Closed when next looked at: a call may come until the broker has heard of it.
                 await taker.cancel()
-        for name, queue in wanted.items():
+        for name, handler in wanted.items():
             if self._connection is None or self._draining:
                 return
             if name not in self._takers:
-                await self._open(self._connection, queue)
+                await self._open(self._connection, name, handler)
 
     def has(self, name: str) -> bool:
         """Whether this process consumes the queue, or has calls of it in hand."""
         return name in self._takers
+
+    def takes(self, name: str) -> bool:
+        """Whether this process consumes the queue."""
+        return name in self._takers and self._takers[name].is_open
 
     def used(self, *, at_least_every: float) -> list[str]:
         """The queues that calls were taken from since they were named last, so many seconds ago."""
@@ -117,21 +117,26 @@ class OverflowTakers:
             task.add_done_callback(self._left.discard)
         return taker
 
-    async def _open(self, connection: AbstractConnection, queue: OverflowQueue) -> None:
-        handler = partial(self._handler, queue)
+    async def _open(self, connection: AbstractConnection, queue: str, handler: Handler) -> None:
         try:
             async with asyncio.timeout(OPEN_SECONDS):
-                taker = await Taker.open(connection, queue.name, handler, prefetch=self._prefetch)
+                taker = await Taker.open(
+                    connection, queue, handler, prefetch=self._prefetch, on_lost=self._on_lost
+                )
         except ChannelNotFoundEntity:
-            # Registered and not declared yet, or gone and its row not yet.
+            # Not declared yet, or deleted and that is not known here yet.
+            return
+        except asyncio.CancelledError:
+            if told_to_stop():
+                raise
             return
         except Exception as error:  # noqa: BLE001  aiormq raises bare Exceptions too
-            log.warning("overflow queue not consumed", queue=queue.name, error=str(error))
+            log.warning("queue not consumed", queue=queue, error=str(error))
             return
-        self._takers[queue.name] = taker
+        self._takers[queue] = taker
         if connection is not self._connection:
-            self._drop(queue.name).lost()
+            self._drop(queue).lost()
         elif self._draining:
             await taker.cancel()
         else:
-            log.info("consuming", queues=[queue.name], bucket=queue.bucket)
+            log.info("consuming", queues=[queue])
