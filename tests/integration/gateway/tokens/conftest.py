@@ -13,17 +13,18 @@ import pytest
 from pydantic import SecretStr
 
 from gateway import redis_client
-from gateway.apps import App
+from gateway.apps import App, AppKind
 from gateway.crypto import KeyRing
 from gateway.database import Database
 from gateway.metrics import Metrics
-from gateway.tokens.issuer import Issuer
+from gateway.tokens.build import build_token_pool
 from gateway.tokens.pool import TokenPool
 from gateway.tokens.postgres_tokens import PostgresTokens
 from gateway.tokens.redis_tokens import RedisTokens
 from gateway.tokens.token import Credential
 from sandbox.feishu import DEFAULT_SECRET, Options, SandboxFeishu
 from sandbox.feishu.faults import Rule
+from sandbox.feishu.tickets import StoreApp
 from sandbox.feishu.tokens import TENANT_TOKEN
 from schemas.apis import ApiTable
 
@@ -52,6 +53,15 @@ class Simulated:
     def credential(self) -> Credential:
         return Credential.of(self.app)
 
+    def more_apps(self, count: int) -> list[App]:
+        """So many other apps, with ids of their own."""
+        ids = [f"cli_{secrets.token_hex(8)}" for _ in range(count)]
+        self.server.world.tokens.apps.update(dict.fromkeys(ids, DEFAULT_SECRET))
+        return [
+            App(f"app-{number}", app_id, SecretStr(DEFAULT_SECRET), self.server.url)
+            for number, app_id in enumerate(ids)
+        ]
+
     @property
     def token_requests(self) -> int:
         return self.server.world.ledger.requests[TENANT_TOKEN]
@@ -66,6 +76,34 @@ class Simulated:
         """Script a fault for token requests."""
         template = TENANT_TOKEN.partition(" ")[2]
         self.server.world.script.rules.append(Rule.parse({"template": template, **fault}))
+
+
+@dataclass
+class Shop:
+    """A store app at the simulated Feishu."""
+
+    server: SandboxFeishu
+    app: App
+
+    def asked(self, name: str) -> int:
+        """Requests to one endpoint so far."""
+        return self.server.world.ledger.requests[name]
+
+    @property
+    def ticket(self) -> str:
+        """The one that Feishu takes."""
+        return self.server.world.tickets.apps[self.app.app_id].ticket or ""
+
+    def push(self) -> str:
+        """Make a new ticket, and the one before void."""
+        return self.server.world.tickets.push(self.app.app_id)
+
+    def revoke(self, tenant: str) -> None:
+        self.server.world.tokens.revoke(self.app.app_id, tenant=tenant)
+
+    def fail(self, name: str, code: int, count: int) -> None:
+        fault = {"template": name.partition(" ")[2], "status": 200, "code": code, "count": count}
+        self.server.world.script.rules.append(Rule.parse(fault))
 
 
 @dataclass
@@ -145,8 +183,16 @@ async def start_process(redis_url: str, migrated_url: str) -> AsyncIterator[Star
             session = await stack.enter_async_context(aiohttp.ClientSession())
             stores = RedisTokens(client, KEYS), PostgresTokens(database, KEYS)
             metrics = Metrics()
-            pool = TokenPool(Issuer(session), *stores, metrics)
+            pool = build_token_pool(session, client, database, KEYS, metrics)
             stack.push_async_callback(pool.close)
             return Process(pool, *stores, database, metrics)
 
         yield start
+
+
+@pytest.fixture
+def shop(feishu: Simulated) -> Shop:
+    """A store app that has no ticket yet."""
+    feishu.server.world.tickets.apps[feishu.app_id] = StoreApp()
+    alias = f"shop-{secrets.token_hex(4)}"
+    return Shop(feishu.server, replace(feishu.app, alias=alias, kind=AppKind.STORE))
