@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "healthcheck": "cli.healthcheck:healthcheck_command",
     "config": "cli.config:app",
     "db": "cli.db:app",
+    "secrets": "cli.secrets.group:app",
     "limits": "cli.limits.group:app",
     "topology": "cli.topology:app",
     "stack": "cli.stack:app",

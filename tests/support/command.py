@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.environment import forms_of
 from gateway.settings import SECRETS, Settings
 
 COMMAND = (sys.executable, "-c", "from cli.main import main; main()")
@@ -63,7 +64,7 @@ async def _ran(*command: str, folder: Path, stdin: str, settings: dict[str, str]
 
 def plain_environment() -> dict[str, str]:
     """The environment of the tests without settings of the gateway."""
-    own = {*Settings.variables(), *(f"{name}_FILE" for name in SECRETS)}
+    own = {*Settings.variables(), *(form for name in SECRETS for form in forms_of(name))}
     return {
         name: value
         for name, value in os.environ.items()

@@ -1,0 +1,1 @@
+"""`lark-service secrets`: what is sealed at rest, and under which key."""
