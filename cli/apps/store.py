@@ -12,6 +12,7 @@ from gateway.app_rows import ChangedMeanwhile, RegistryError
 from gateway.app_store import AppStore
 from gateway.apps import DEFAULT_ALIAS, App
 from gateway.crypto import KeyRing
+from gateway.database import Database
 from gateway.errors import ConfigError
 from gateway.pool_store import PoolStore
 from gateway.registry_changes import operating_user
@@ -25,6 +26,7 @@ class Stores:
     apps: AppStore
     pools: PoolStore
     keys: KeyRing
+    database: Database
 
 
 def own_app(settings: Settings) -> App:
@@ -44,7 +46,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await database.migrate()
         apps = AppStore(database, keys, actor=actor, own=own_app(settings))
         try:
-            yield Stores(apps, PoolStore(database, actor=actor), keys)
+            yield Stores(apps, PoolStore(database, actor=actor), keys, database)
         except ChangedMeanwhile as error:
             raise CommandFailed(FAILED, _sentence(error)) from error
         except RegistryError as error:
