@@ -24,7 +24,7 @@ from schemas.reply import ErrorType
 from .grant_rows import Grant
 from .grant_store import LEASE_SECONDS, GrantStore
 from .grant_verdict import no_grant, refusal_of, usable, verdict_of
-from .oauth import BUDGET_SECONDS, OAuth, Pair
+from .oauth import OAuth, Pair
 from .sources import Issued
 from .successors import Successors
 from .token import Credential, Token
@@ -134,8 +134,8 @@ class UserGrants:
             if pair is not None:
                 log.warning("refreshed grant found in Redis", **_named(credential))
                 return await self._write(credential, grant, pair, self._clock())
-            if self._clock() - began > self._lease_seconds - BUDGET_SECONDS:
-                # This process stood still for so long that another may have the lease by now.
+            if self._clock() - began > self._lease_seconds / 2:
+                # This process stood still: before the answer came, another might have the lease.
                 return None
             return await self._spend(credential, grant, fence)
         except GatewayError as error:

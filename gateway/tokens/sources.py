@@ -17,7 +17,7 @@ class Issued:
     """A token to be used; `expires_in` is the seconds it has left, not a new one's life."""
 
     token: str = field(repr=False)
-    expires_in: int
+    expires_in: float
 
 
 class TokenSource(Protocol):

@@ -89,7 +89,7 @@ def render(answer: Answer, log_id: str) -> web.Response:
     """The HTTP response for an answer."""
     body = answer.body
     if isinstance(body, dict):
-        if "error" in body:
+        if isinstance(body.get("error"), dict):
             page = f"https://open.feishu.cn/search?log_id={log_id}"
             about = {"log_id": log_id, "troubleshooter": f"Search the log id: {page}"}
             body = {**body, "error": {**body["error"], **about}}
