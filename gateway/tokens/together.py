@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import structlog
 
 from .stores import StoreAway
 
 MOST_AT_ONCE = 500
 
 V = TypeVar("V")
+
+log = structlog.get_logger(__name__)
 
 
 class Together(Generic[V]):
@@ -44,8 +48,15 @@ class Together(Generic[V]):
             try:
                 found = await self._ask(list(batch))
             except StoreAway as error:
-                for answer in batch.values():
-                    answer.set_result(error)
+                _tell_all(batch, error)
+            except Exception:
+                log.exception("defect while asking a store")
+                _tell_all(batch, StoreAway("a defect in the gateway"))
             else:
                 for key, answer in batch.items():
                     answer.set_result(found.get(key))
+
+
+def _tell_all(batch: Mapping[bytes, asyncio.Future[Any]], error: StoreAway) -> None:
+    for answer in batch.values():
+        answer.set_result(error)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import SecretStr
 
-from gateway.apps import App
+from gateway.apps import App, AppKind, AppStatus
 from gateway.errors import Refused
 from gateway.tokens.memory import CONFIRMED_SECONDS, Memory
 from gateway.tokens.token import TENANT, Credential, Token
@@ -92,3 +94,43 @@ def test_a_token_ends_the_failure() -> None:
     memory.fail(CREDENTIAL, Refused(ErrorType.CREDENTIALS_INVALID, "wrong secret"), 30)
     memory.hold(token("t-1"), 0.5)
     assert memory.failure(CREDENTIAL, 1) is None
+
+
+def test_a_token_serves_its_app_read_anew_and_none_of_other_credentials() -> None:
+    memory = Memory()
+    memory.hold(token("t-1"), 0.5)
+    held = memory.held[SLOT]
+    again = replace(APP, secret=SecretStr("app-secret"), status=AppStatus.DISABLED)
+    assert held.serves(again)
+    assert held.app is again
+    for other in (
+        replace(APP, secret=SecretStr("rotated")),
+        replace(APP, app_id="cli_2"),
+        replace(APP, domain="https://open.larksuite.com"),
+        replace(APP, kind=AppKind.STORE),
+    ):
+        assert not held.serves(other)
+
+
+def test_exactly_the_named_tokens_are_forgotten_and_may_come_back() -> None:
+    memory = Memory()
+    memory.hold(token("t-1"), 0.5)
+    assert memory.forget({token("t-2").fingerprint}) == 0
+    assert SLOT in memory.held
+    assert memory.forget({token("t-1").fingerprint}) == 1
+    assert SLOT not in memory.held
+    assert memory.accepts(token("t-1"), 10, None)
+
+
+def test_a_sweep_lets_go_of_what_ended_and_of_nothing_else() -> None:
+    memory = Memory()
+    memory.hold(token("t-ended", life=100), 0.5)
+    other = Credential.of(replace(APP, alias="other", app_id="cli_2"))
+    memory.hold(Token("t-living", other, 0.0, 7200.0), 0.5)
+    memory.reject(token("t-rejected", issued_at=-10), 10)
+    memory.fail(CREDENTIAL, Refused(ErrorType.CREDENTIALS_INVALID, "wrong"), 30)
+    memory.sweep(200)
+    assert [held.token.value for held in memory.held.values()] == ["t-living"]
+    assert memory.failure(CREDENTIAL, 20) is None
+    # It lasts as long as any store might still have the token.
+    assert not memory.accepts(token("t-rejected", issued_at=-10), 300, None)
