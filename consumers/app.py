@@ -33,6 +33,7 @@ from gateway.retry import RetryPolicy
 from gateway.settings import Settings
 from gateway.site_limits import load_limits_file
 from gateway.tokens.build import build_token_pool
+from gateway.tokens.grants import UserGrants
 from schemas.apis import ApiTable
 
 from .app_janitor import AppJanitor
@@ -116,7 +117,10 @@ async def open_process(
         limiter = _limits(settings, redis, metrics)
         await limiter.start()
         stack.push_async_callback(limiter.close)
-        tokens = build_token_pool(session, redis, database, parts.keys, metrics)
+        shared = (session, redis, database, parts.keys, metrics)
+        grants = UserGrants.over(*shared, settings.oauth)
+        stack.push_async_callback(grants.close)
+        tokens = build_token_pool(*shared, users=grants)
         tokens.start()
         stack.push_async_callback(tokens.close)
         quotas = Quotas(redis)

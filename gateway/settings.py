@@ -93,6 +93,11 @@ class Settings(BaseModel):
     health_port: Annotated[int, Field(alias="LARK_SERVICE_HEALTH_PORT", ge=0, le=65535)] = Field(
         default=8080, description="Its port; 0 takes any free one."
     )
+    oauth: Annotated[Literal["v2", "v3"], Field(alias="LARK_SERVICE_OAUTH")] = Field(
+        default="v3",
+        description="Feishu's endpoint that refreshes user grants. v3 takes every refresh token; "
+        "v2 only those that v2 gave, so go back to it for new grants alone.",
+    )
     drain_timeout: Annotated[float, Field(alias="LARK_SERVICE_DRAIN_TIMEOUT", gt=0, le=25)] = Field(
         default=25.0, description="Seconds to finish what was started, after SIGTERM."
     )

@@ -29,6 +29,8 @@ ON CONFLICT (credential) DO UPDATE SET
     fence = held.fence + 1
 """
 _REMOVE: Final = "DELETE FROM user_grants WHERE credential = $1"
+# Every process looks there twice a second for what to forget.
+_FORGET: Final = "INSERT INTO token_drops (fingerprint) VALUES ($1)"
 _LIST: Final = """
 SELECT domain, app_id, user_key, state, scope, granted_at, refreshed_at, access_expires_at,
     refresh_expires_at, failure,
@@ -49,7 +51,10 @@ class GrantRegistry:
         self._changes = Changes(database, actor)
 
     async def put(self, credential: Credential, pair: Pair, action: str) -> None:
-        """Store a new grant of the user in the place of any other; tells every process."""
+        """Store a new grant of the user in the place of any other.
+
+        Every process takes it up within a second, unless Redis still has the former token.
+        """
         refresh_token = pair.refresh_token or ""
         sealed = seal(self._keys, credential, "access_token", pair.access_token)
         arguments = (
@@ -62,17 +67,19 @@ class GrantRegistry:
         async def work(connection: Connection, _: int) -> None:
             await connection.fetch(DURABLE)
             await connection.execute(_PUT, *arguments)
+            await connection.execute(_FORGET, credential.key)
 
         details = {"user": credential.holder.name, "scope": pair.scope}
         await self._changes.make(action, credential.app.alias, details, work)
 
     async def remove(self, credential: Credential) -> bool:
-        """Forget a grant; False where there was none. Tells every process."""
+        """Forget a grant, in every process within a second; False where there was none."""
         found = False
 
         async def work(connection: Connection, _: int) -> None:
             nonlocal found
             found = (await connection.execute(_REMOVE, credential.key)).endswith(" 1")
+            await connection.execute(_FORGET, credential.key)
 
         details = {"user": credential.holder.name}
         await self._changes.make("user_removed", credential.app.alias, details, work)

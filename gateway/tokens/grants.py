@@ -13,10 +13,14 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Self
 
+import aiohttp
 import structlog
+from redis.asyncio import Redis
 
-from gateway.database import DatabaseUnavailable
+from gateway.crypto import KeyRing
+from gateway.database import Database, DatabaseUnavailable
 from gateway.errors import GatewayError, NotNow
 from gateway.metrics import Metrics
 from schemas.reply import ErrorType
@@ -24,7 +28,7 @@ from schemas.reply import ErrorType
 from .grant_rows import Grant
 from .grant_store import LEASE_SECONDS, GrantStore
 from .grant_verdict import no_grant, refusal_of, usable, verdict_of
-from .oauth import OAuth, Pair
+from .oauth import OAuth, Pair, Version
 from .sources import Issued
 from .successors import Successors
 from .token import Credential, Token
@@ -64,6 +68,20 @@ class UserGrants:
         self._clock = clock
         self._draw = draw
         self._turns: dict[bytes, asyncio.Task[Result]] = {}
+
+    @classmethod
+    def over(
+        cls,
+        session: aiohttp.ClientSession,
+        redis: Redis,
+        database: Database,
+        keys: KeyRing,
+        metrics: Metrics,
+        version: Version,
+    ) -> Self:
+        """Make the source of one process, which whoever makes it closes after the pool."""
+        oauth = OAuth(session, version)
+        return cls(GrantStore(database, keys), oauth, Successors(redis, keys), metrics)
 
     async def issue(self, credential: Credential, than: Token | None) -> Issued:
         """Return the grant's access token, another one *than* that; refresh the grant if need be.

@@ -63,8 +63,17 @@ class Memory:
         self._failures.pop(token.credential.key, None)
 
     def forget(self, fingerprints: Set[bytes]) -> int:
-        """Use these tokens no more, and return how many were in use; a store may have newer."""
-        slots = [slot for slot, held in self.held.items() if held.token.fingerprint in fingerprints]
+        """Use these tokens no more, and return how many were in use; a store may have newer.
+
+        The key of a credential stands for all of its tokens.
+        """
+        if not fingerprints:
+            return 0
+        slots = [
+            slot
+            for slot, held in self.held.items()
+            if held.token.fingerprint in fingerprints or held.token.credential.key in fingerprints
+        ]
         for slot in slots:
             del self.held[slot]
         return len(slots)
