@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
@@ -22,6 +22,8 @@ from schemas import names
 
 CONFIRM_SECONDS = 10.0
 AT_ONCE = 500
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -134,7 +136,7 @@ class Producer:
     ) -> list[Line]:
         """Publish many calls fast, some hundred confirms under way at a time."""
         lines: list[Line] = []
-        for batch in _batches(bodies, AT_ONCE):
+        for batch in batches(bodies, AT_ONCE):
             calls = (self.call(body, lane=lane, seconds=seconds) for body in batch)
             lines += await asyncio.gather(*calls)
         return lines
@@ -147,8 +149,9 @@ class Producer:
                     await line.arrived.wait()
 
 
-def _batches(bodies: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    source = iter(bodies)
+def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The same in lists of at most so many."""
+    source = iter(things)
     while batch := list(islice(source, size)):
         yield batch
 

@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.tokens", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}")
     parser.add_argument("--apps", type=int, help="apps beside `default`")
+    parser.add_argument("--tenants", type=int, help="of a store app, each with a token of its own")
     parser.add_argument("--calls", type=int, help="calls of a scenario, of cold: for each app")
     parser.add_argument("--gateways", type=int, default=Options().gateways, help="processes")
     parser.add_argument("--seconds", type=float, help="of each measurement; each has its own else")
@@ -62,7 +63,13 @@ def main() -> None:
     unknown = [name for name in arguments.names if name not in SCENARIOS]
     if unknown:
         parser.error(f"no scenario {unknown[0]!r}; there are {', '.join(SCENARIOS)}")
-    options = Options(arguments.apps, arguments.calls, arguments.gateways, arguments.seconds)
+    options = Options(
+        apps=arguments.apps,
+        tenants=arguments.tenants,
+        calls=arguments.calls,
+        gateways=arguments.gateways,
+        seconds=arguments.seconds,
+    )
     about = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
     print(json.dumps(about), end="\n\n", flush=True)
     try:

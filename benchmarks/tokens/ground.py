@@ -12,10 +12,12 @@ from pydantic import SecretStr
 
 from benchmarks.proof import calls
 from benchmarks.proof.fleet import Fleet, Gateway
-from gateway.apps import App
-from sandbox.feishu.tokens import TENANT_TOKEN
-
-_AT_ONCE = 50
+from gateway.app_store import AppStore
+from gateway.apps import App, AppKind
+from gateway.crypto import KeyRing
+from gateway.database import Database
+from gateway.tokens.tickets import AppTickets
+from sandbox.feishu.tokens import STORE_APP_TOKEN, STORE_TENANT_TOKEN, TENANT_TOKEN
 
 
 @asynccontextmanager
@@ -31,7 +33,9 @@ async def ground(
         yield fleet
 
 
-def some_apps(fleet: Fleet, count: int, prefix: str = "app") -> list[App]:
+def some_apps(
+    fleet: Fleet, count: int, prefix: str = "app", kind: AppKind = AppKind.SELF_BUILT
+) -> list[App]:
     """So many apps of the simulated Feishu's cloud, each with an id and a secret of its own."""
     return [
         App(
@@ -39,28 +43,50 @@ def some_apps(fleet: Fleet, count: int, prefix: str = "app") -> list[App]:
             f"cli_{prefix}{number:016}",
             SecretStr(f"secret of {prefix} {number}"),
             fleet.sandbox_url,
+            kind,
         )
         for number in range(count)
     ]
 
 
-async def admit(fleet: Fleet, apps: Iterable[App]) -> None:
-    """Let the simulated Feishu know these apps."""
-    gate = asyncio.Semaphore(_AT_ONCE)
+@asynccontextmanager
+async def database(fleet: Fleet) -> AsyncIterator[tuple[Database, KeyRing]]:
+    """The fleet's Postgres with its schema, and the keys of what is sealed there."""
+    environment = fleet.stack.environment()
+    store = Database(environment["DATABASE_URL"])
+    try:
+        await store.migrate()
+        yield store, KeyRing.from_text(environment["LARK_SERVICE_SECRET_KEY"])
+    finally:
+        await store.close()
 
-    async def one(app: App) -> None:
-        async with gate:
-            body = {"app_id": app.app_id, "secret": app.secret.get_secret_value()}
-            await fleet.sandbox("apps", body)
 
-    await asyncio.gather(*map(one, apps))
+async def add_apps(fleet: Fleet, apps: Iterable[App]) -> None:
+    """Make the apps known to the simulated Feishu and to the gateways, store apps with a ticket."""
+    async with database(fleet) as (store, keys):
+        registry, tickets = AppStore(store, keys), AppTickets(store, keys)
+        for app in apps:
+            secret = app.secret.get_secret_value()
+            await fleet.sandbox("apps", {"app_id": app.app_id, "secret": secret, "kind": app.kind})
+            await registry.add(app)
+            if app.kind is AppKind.STORE:
+                pushed = await fleet.sandbox("tickets", {"app_id": app.app_id})
+                await tickets.put(app, pushed["ticket"])
 
 
-async def token_requests(fleet: Fleet) -> Counter[str]:
-    """How often each app id asked for a tenant token, as the simulated Feishu noted."""
-    method, _, template = TENANT_TOKEN.partition(" ")
-    answer = await fleet.sandbox("ledger", method=method, template=template, limit="200000")
-    return Counter(entry["app_id"] for entry in answer["entries"])
+async def token_requests(fleet: Fleet, since: int = 0) -> Counter[str]:
+    """How often a token of each credential was asked for, as the simulated Feishu noted.
+
+    A credential is the app id, of a store app's tenant with its key behind a slash.
+    """
+    asked: Counter[str] = Counter()
+    for name in (TENANT_TOKEN, STORE_APP_TOKEN, STORE_TENANT_TOKEN):
+        method, _, template = name.partition(" ")
+        query = {"method": method, "template": template, "limit": "200000", "since": str(since)}
+        for entry in (await fleet.sandbox("ledger", **query))["entries"]:
+            tenant = entry["tenant"] if name == STORE_TENANT_TOKEN else ""
+            asked[f"{entry['app_id']}/{tenant}" if tenant else entry["app_id"]] += 1
+    return asked
 
 
 async def metric(gateways: Sequence[Gateway], name: str) -> Counter[tuple[str, ...]]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`apps` beside `default`, calls for each of them, gateway processes.
+    """`apps` beside `default`, tenants of one store app more, calls, gateway processes.
 
     What is None is the scenario's own. `seconds` is how long each measurement lasts.
     """
 
     apps: int | None = None
+    tenants: int | None = None
     calls: int | None = None
     gateways: int = 4
     seconds: float | None = None
@@ -20,6 +21,10 @@ class Options:
     def some_apps(self, usual: int) -> int:
         """How many apps a scenario takes that has *usual* by default."""
         return usual if self.apps is None else self.apps
+
+    def some_tenants(self, usual: int) -> int:
+        """How many tenants a store app has that has *usual* by default."""
+        return usual if self.tenants is None else self.tenants
 
     def some_calls(self, usual: int) -> int:
         """How many calls a scenario makes that makes *usual* by default."""
