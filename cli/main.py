@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "config": "cli.config:app",
     "db": "cli.db:app",
     "secrets": "cli.secrets.group:app",
+    "user": "cli.users.group:app",
     "limits": "cli.limits.group:app",
     "topology": "cli.topology:app",
     "stack": "cli.stack:app",

@@ -16,7 +16,7 @@ from .metrics import Metrics
 from .quota import Quotas
 from .retry import RetryPolicy
 from .tokens.pool import TokenPool
-from .tokens.token import Token
+from .tokens.token import Holder, Token
 from .verdict import BucketFull, QuotaUsedUp, TokenRejected, judge
 
 GRACE_SECONDS = 0.5
@@ -89,7 +89,8 @@ class Executor:
         if token is not None and token == job.rejected:
             # The refresh brought the same string: asking once more would be answered the same.
             rejection = job.rejection
-            raise TokenRefused(judge(rejection, self._policy, job.buckets) if rejection else None)
+            again = judge(rejection, self._policy, job.buckets) if rejection else None
+            raise TokenRefused(again, job.holder)
         started = time.monotonic()
         status = "failed"
         try:
@@ -145,7 +146,7 @@ class Executor:
         if token is not None:
             await self._tokens.rejected(token)
         if token is None or job.rejected is not None:
-            return TokenRefused(error)
+            return TokenRefused(error, job.holder)
         job.rejected, job.rejection = token, answer
         return error
 
@@ -153,11 +154,11 @@ class Executor:
 class TokenRefused(Refused):
     """A fresh token did not help, or there is none to refresh: the token is not what is wrong."""
 
-    def __init__(self, rejection: GatewayError | None) -> None:
+    def __init__(self, rejection: GatewayError | None, holder: Holder | None) -> None:
         super().__init__(
             ErrorType.FEISHU_ERROR,
             rejection.message if rejection else "Feishu rejected a fresh token as well",
             code=rejection.code if rejection else None,
             log_id=rejection.log_id if rejection else None,
-            hint="this API may not accept a tenant token",
+            hint=f"this API may not accept a {holder.kind} token" if holder else None,
         )

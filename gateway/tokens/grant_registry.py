@@ -28,6 +28,7 @@ ON CONFLICT (credential) DO UPDATE SET
     failure = NULL, failures = 0, retry_at = NULL, lease_owner = NULL, lease_until = NULL,
     fence = held.fence + 1
 """
+_PROBE: Final = "UPDATE user_grants SET fence = fence WHERE false"
 _REMOVE: Final = "DELETE FROM user_grants WHERE credential = $1"
 # Every process looks there twice a second for what to forget.
 _FORGET: Final = "INSERT INTO token_drops (fingerprint) VALUES ($1)"
@@ -49,6 +50,10 @@ class GrantRegistry:
         self._database = database
         self._keys = keys
         self._changes = Changes(database, actor)
+
+    async def check_writable(self) -> None:
+        """Raise where Postgres takes no grant now, before what cannot be had again is spent."""
+        await self._database.execute(_PROBE)
 
     async def put(self, credential: Credential, pair: Pair, action: str) -> None:
         """Store a new grant of the user in the place of any other.

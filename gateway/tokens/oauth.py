@@ -89,7 +89,7 @@ class OAuth:
                 timeout=aiohttp.ClientTimeout(total=self._budget, sock_connect=CONNECT_SECONDS),
             ) as response:
                 content = await read_body(response)
-                return judge(app, response.status, response.headers, content, _pair)
+                return judge(app, response.status, response.headers, content, pair_of)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             # There was no connection yet, so nothing was sent.
             raise AttemptFailed(*_no_token(app, type(error).__name__)) from None
@@ -128,7 +128,8 @@ def _accounts(domain: str) -> str:
     return urlunsplit((parts.scheme, host, "", "", ""))
 
 
-def _pair(document: Mapping[str, Any]) -> Pair:
+def pair_of(document: Mapping[str, Any]) -> Pair:
+    """Read a pair from the fields of Feishu's answer; raises Unusable without an access token."""
     access, refresh = document.get("access_token"), document.get("refresh_token")
     seconds = _seconds(document.get("expires_in"), _LONGEST_LIFE)
     refresh_seconds = _seconds(document.get("refresh_token_expires_in"), _LONGEST_REFRESH_LIFE)

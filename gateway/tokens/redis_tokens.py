@@ -76,6 +76,15 @@ class RedisTokens:
         keys = [_place(token.credential)]
         await self._bounded(lambda: self._drop(keys=keys, args=[token.fingerprint]))
 
+    async def forget(self, credential: Credential) -> None:
+        """Delete whatever is shared of the credential."""
+        place = _place(credential)
+
+        async def delete() -> None:
+            await self._redis.delete(place, f"{place}:failure")
+
+        await self._bounded(delete)
+
     async def share_failure(
         self, credential: Credential, error: GatewayError, seconds: float
     ) -> None:

@@ -1,0 +1,1 @@
+"""`lark-service user`: what users let apps do in their name."""
