@@ -28,6 +28,16 @@ _ASKED: Final = b""
 log = structlog.get_logger(__name__)
 
 
+async def ask_for_ticket(endpoint: TokenEndpoint, app: App) -> None:
+    """Have Feishu push the app's ticket; raises what `TokenEndpoint.ask` does.
+
+    Of all requests of a store app this one needs no ticket, so it shows too whether Feishu takes
+    the app's credentials.
+    """
+    body = {"app_id": app.app_id, "app_secret": app.secret.get_secret_value()}
+    await endpoint.ask(app, RESEND_PATH, body, lambda _: None)
+
+
 class Resends:
     """Once a minute for an app: in the whole fleet by way of Redis, in each process without it."""
 
@@ -71,9 +81,8 @@ class Resends:
         return None if taken else (max(0.0, left / 1000), said or _ASKED)
 
     async def _ask(self, app: App) -> bytes:
-        body = {"app_id": app.app_id, "app_secret": app.secret.get_secret_value()}
         try:
-            await self._endpoint.ask(app, RESEND_PATH, body, lambda _: None)
+            await ask_for_ticket(self._endpoint, app)
         except Refused as refusal:
             return write_failure(refusal)
         except GatewayError as error:
