@@ -31,54 +31,55 @@ class Reload:
         apps: Apps,
         keys: KeyRing,
         redactor: Redactor,
-        reread_apps: Callable[[], Awaitable[None]],
     ) -> None:
-        """*read* may block, and raises ConfigError; *reread_apps* may raise GatewayError."""
+        """*read* may block, and raises ConfigError."""
         self._settings = settings
         self._read = read
         self._apps = apps
         self._keys = keys
         self._redactor = redactor
-        self._reread_apps = reread_apps
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
         """Have the settings read again, soon; for a signal handler."""
         self._asked.set()
 
-    async def run(self) -> None:
-        """Serve those who ask, until cancelled."""
+    async def run(self, reread_apps: Callable[[], Awaitable[None]]) -> None:
+        """Serve those who ask, until cancelled; *reread_apps* may raise GatewayError."""
         while True:
             await self._asked.wait()
             self._asked.clear()
-            await self._once()
+            try:
+                changed = await self._take_up()
+            except ConfigError as error:
+                log.warning("settings not taken up", mistakes=str(error).splitlines())
+                continue
+            try:
+                # Also where nothing changed here: another ring may open what was unreadable.
+                await reread_apps()
+            except GatewayError as error:
+                log.warning("apps not read again", reason=error.message)
+            log.info(
+                "settings taken up",
+                changed=[TAKEN_UP[name] for name in changed if name in TAKEN_UP],
+                need_restart=[_variable(name) for name in changed if name not in TAKEN_UP],
+                keys=self._keys.key_ids,
+            )
 
-    async def _once(self) -> None:
-        try:
-            # In a thread, since the command that gives the key ring may take seconds.
-            settings = await asyncio.to_thread(self._read)
-            keys = self._checked(settings)
-        except ConfigError as error:
-            log.warning("settings not taken up", mistakes=str(error).splitlines())
-            return
+    async def _take_up(self) -> list[str]:
+        """Read the settings, take them and return which fields changed; raises ConfigError."""
+        # In a thread, since the command that gives the key ring may take seconds.
+        settings = await asyncio.to_thread(self._read)
+        keys = self._checked(settings)
         for secret in settings.secrets():
             self._redactor.learn(secret)
         changed = _changed(self._settings, settings)
         self._keys.renew(keys)
-        self._settings = settings
+        taken = {name: getattr(settings, name) for name in TAKEN_UP}
+        self._settings = self._settings.model_copy(update=taken)
         own = self._apps.get(DEFAULT_ALIAS)
         self._apps.put(replace(own, secret=settings.app_secret))
-        log.info(
-            "settings taken up",
-            changed=[TAKEN_UP[name] for name in changed if name in TAKEN_UP],
-            need_restart=[_variable(name) for name in changed if name not in TAKEN_UP],
-            keys=keys.key_ids,
-        )
-        try:
-            # Also where nothing changed here: another ring may open what was unreadable.
-            await self._reread_apps()
-        except GatewayError as error:
-            log.warning("apps not read again", reason=error.message)
+        return changed
 
     def _checked(self, settings: Settings) -> KeyRing:
         own: App = self._apps.get(DEFAULT_ALIAS)

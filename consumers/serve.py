@@ -54,11 +54,7 @@ async def _serve(settings: Settings, parts: Parts, read: Callable[[], Settings])
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-
-    async def reread_apps() -> None:
-        await process.apps.reread()
-
-    reload = Reload(settings, read, parts.apps, parts.keys, parts.redactor, reread_apps)
+    reload = Reload(settings, read, parts.apps, parts.keys, parts.redactor)
     loop.add_signal_handler(signal.SIGHUP, reload.ask)
     metrics = Metrics()
     metrics.build.labels(_version()).set(1)
@@ -71,7 +67,7 @@ async def _serve(settings: Settings, parts: Parts, read: Callable[[], Settings])
             health.serve(settings.health_host, settings.health_port),
             asyncio.TaskGroup() as group,
         ):
-            reloading = group.create_task(reload.run())
+            reloading = group.create_task(reload.run(process.apps.reread))
             await process.run(stop, at_once)
             reloading.cancel()
 

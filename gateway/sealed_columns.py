@@ -19,6 +19,8 @@ class SealedColumn:
     """An SQL expression that names the row to people."""
     rows: str = "true"
     """An SQL condition: the others are never opened again."""
+    replaceable: bool = False
+    """Whether the gateway gets another value by itself where this one is missing."""
 
     @property
     def name(self) -> str:
@@ -36,7 +38,10 @@ SEALED_COLUMNS: Final = (
     SealedColumn("app_tickets", "alias", "sealed", "alias"),
     SealedColumn("user_grants", "credential", "access_token", "app_id || ' ' || user_key"),
     SealedColumn("user_grants", "credential", "refresh_token", "app_id || ' ' || user_key"),
-    SealedColumn("tokens", "credential", "sealed", "app_id || ' ' || kind", "expires_at > now()"),
+    SealedColumn(
+        *("tokens", "credential", "sealed", "app_id || ' ' || kind", "expires_at > now()"),
+        replaceable=True,
+    ),
 )
 NOT_SECRET: Final = {
     "tokens.credential": "a digest",

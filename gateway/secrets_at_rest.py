@@ -20,7 +20,7 @@ MOST_PASSES: Final = 3
 REDIS_TOKENS: Final = "lark:token:*"
 
 Progress = Callable[[SealedColumn, int, int], None]
-"""Called with a column, how many of its values are under the newest key now, and of how many."""
+"""Called with a column, how many of its values are dealt with now, and of how many."""
 
 
 @dataclass(slots=True)
@@ -51,6 +51,8 @@ class Resealed:
 
     looked: Looked
     count: int
+    dropped: int
+    """Values that did not open and that the gateway gets anew."""
     left: int
     """Values that processes wrote under an older key meanwhile: they do not have the ring yet."""
 
@@ -81,13 +83,13 @@ async def reseal(
 ) -> Resealed:
     """Seal the column's values with the newest key; whoever writes meanwhile is not overwritten.
 
-    It may be killed and started again: what is done is seen by the values themselves. Raises what
-    Database raises.
+    Tokens that no key opens are dropped, since the gateway gets others. It may be killed and
+    started again: the values themselves tell what is done. Raises what Database raises.
     """
     newest = bytes.fromhex(keys.key_ids[0])
     total = await _count(database, column, newest)
-    done = 0
-    looked = Looked(column.name)
+    done = dropped = 0
+    looked, left = Looked(column.name), 0
     for _ in range(MOST_PASSES):
         looked = Looked(column.name)
         async for row in _values(database, column, under_other_than=newest):
@@ -96,11 +98,14 @@ async def reseal(
             if plaintext is not None:
                 new = keys.seal(plaintext, place)
                 done += await database.execute(_update(column), row["key"], row["sealed"], new)
-                progress(column, done, max(done, total))
-        if not await _count(database, column, newest) > looked.unopened:
+            elif column.replaceable:
+                dropped += await database.execute(_delete(column), row["key"], row["sealed"])
+                looked.unopened -= 1
+            progress(column, done + dropped, max(done + dropped, total))
+        left = await _count(database, column, newest) - looked.unopened
+        if left <= 0:
             break
-    left = await _count(database, column, newest) - looked.unopened
-    return Resealed(looked, done, max(0, left))
+    return Resealed(looked, done, dropped, max(0, left))
 
 
 async def _values(
@@ -145,7 +150,13 @@ def _older(column: SealedColumn) -> str:
 
 
 def _update(column: SealedColumn) -> str:
-    return (
-        f"UPDATE {column.table} SET {column.column} = $3 "  # noqa: S608
-        f"WHERE {column.key} = $1 AND {column.column} = $2"
-    )
+    return f"UPDATE {column.table} SET {column.column} = $3 {_unchanged(column)}"  # noqa: S608
+
+
+def _delete(column: SealedColumn) -> str:
+    return f"DELETE FROM {column.table} {_unchanged(column)}"  # noqa: S608
+
+
+def _unchanged(column: SealedColumn) -> str:
+    # As it was read: who wrote meanwhile wrote something newer.
+    return f"WHERE {column.key} = $1 AND {column.column} = $2"

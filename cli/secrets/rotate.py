@@ -62,9 +62,10 @@ async def _rotate(settings: Settings, keys: KeyRing) -> list[Resealed]:
 
 
 def _show(ended: list[Resealed], keys: KeyRing) -> None:
-    table = Table("column", f"sealed with {keys.key_ids[0]} now", "sealed otherwise", "do not open")
+    now = f"sealed with {keys.key_ids[0]} now"
+    table = Table("column", now, "dropped", "sealed otherwise", "do not open")
     for column in ended:
-        counts = (column.count, column.left, column.looked.unopened)
+        counts = (column.count, column.dropped, column.left, column.looked.unopened)
         table.add_row(column.looked.place, *map(str, counts))
     Console().print(table)
 
@@ -74,6 +75,7 @@ def _write_json(ended: list[Resealed], keys: KeyRing, *, ok: bool) -> None:
         {
             "column": column.looked.place,
             "resealed": column.count,
+            "dropped": column.dropped,
             "left": column.left,
             "unopened": column.looked.unopened,
         }

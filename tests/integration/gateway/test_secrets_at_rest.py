@@ -158,6 +158,18 @@ async def test_who_writes_while_a_value_is_resealed_never_loses(
     assert stored.secret.get_secret_value() == "another secret"
 
 
+async def test_tokens_that_no_key_opens_are_dropped_since_the_next_call_gets_others(
+    database: Database,
+) -> None:
+    await fill(database, OLD_RING, 2)
+    await put_token(database, GONE_RING, new_app("late"))
+    column = SEALED_COLUMNS[-1]
+    assert (await look(database, BOTH))[column.name].unopened == 1
+    ended = await reseal(database, BOTH, column, _unseen)
+    assert (ended.count, ended.dropped, ended.left, ended.looked.unopened) == (2, 1, 0, 0)
+    assert (await look(database, BOTH))[column.name].keys == {NEW_RING.key_ids[0]: 2}
+
+
 WRITE_AGAIN = """
 CREATE FUNCTION write_again() RETURNS trigger LANGUAGE plpgsql
     AS $$ BEGIN NEW.sealed = OLD.sealed; RETURN NEW; END $$;
