@@ -48,7 +48,7 @@ class Fetcher:
         self._metrics = metrics
         self._clock = clock
         self._draw = draw
-        self._doors: dict[str, asyncio.Semaphore] = {}
+        self._doors: dict[tuple[str, str], asyncio.Semaphore] = {}
 
     async def fetch(self, credential: Credential, than: Token | None) -> Token:
         """Return a usable token, newer *than* the given one; raises a GatewayError."""
@@ -118,11 +118,14 @@ class Fetcher:
             await if_there(turns.unlock(credential, owner))
 
     def _door(self, credential: Credential) -> asyncio.Semaphore:
-        """Lets in so many at once per cloud, so that a crowd is not late by its own number."""
-        domain = credential.app.domain
-        if domain not in self._doors:
-            self._doors[domain] = asyncio.Semaphore(_AT_ONCE)
-        return self._doors[domain]
+        """Lets in so many at once per cloud, so that a crowd is not late by its own number.
+
+        Each kind has a door of its own: a tenant's token may need its app's token first.
+        """
+        place = (credential.app.domain, credential.holder.kind)
+        if place not in self._doors:
+            self._doors[place] = asyncio.Semaphore(_AT_ONCE)
+        return self._doors[place]
 
     def _accepts(self, token: Token | None, than: Token | None) -> TypeGuard[Token]:
         return token is not None and self._memory.accepts(token, self._clock(), than)

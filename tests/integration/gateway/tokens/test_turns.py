@@ -9,9 +9,12 @@ import asyncpg
 import pytest
 
 from gateway.errors import Refused
+from gateway.tokens.token import Holder
+from sandbox.feishu.tokens import STORE_APP_TOKEN, STORE_TENANT_TOKEN
 from tests.support.waiting import eventually
 
-from .conftest import Process, Simulated, StartProcess, many_calls
+from .conftest import Process, Shop, Simulated, StartProcess, many_calls
+from .shops import with_ticket
 
 NO_REDIS = "redis://127.0.0.1:1/0"
 
@@ -138,3 +141,16 @@ async def test_many_credentials_at_once_cost_one_request_each_in_a_cold_fleet(
     found = await asyncio.gather(*(p.pool.get(app) for app in apps for p in processes))
     assert len({token.value for token in found}) == count
     assert feishu.token_requests == count
+
+
+async def test_a_crowd_of_tenants_does_not_keep_their_apps_own_token_out(
+    shop: Shop, start_process: StartProcess
+) -> None:
+    first, second = await with_ticket(shop, start_process), await start_process()
+    tenants = [Holder("tenant", f"tenant-{number}") for number in range(100)]
+    async with asyncio.timeout(30):
+        await asyncio.gather(
+            *(p.pool.get(shop.app, tenant) for tenant in tenants for p in (first, second))
+        )
+    assert shop.asked(STORE_APP_TOKEN) == 1
+    assert shop.asked(STORE_TENANT_TOKEN) == 100
