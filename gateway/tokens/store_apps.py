@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from gateway.apps import App
 from gateway.codes import Action, token_meaning_of
-from gateway.errors import GatewayError, NotNow, Refused
+from gateway.errors import AttemptFailed, GatewayError, NotNow, Refused
 from schemas.reply import ErrorType
 
 from .endpoint import TokenEndpoint, token_of
@@ -106,21 +106,32 @@ class StoreApps:
                 ErrorType.INVALID_CALL, f"the app {app.alias!r} is of the store: name the tenant"
             )
         token = await tokens.get(app, APP)
+        asked = await self._ask_for_tenant(credential, token)
+        if isinstance(asked, Refused):
+            await tokens.rejected(token)
+            newer = await tokens.get(app, APP)
+            # The same one again is not at fault, and would be answered as before.
+            if newer != token:
+                asked = await self._ask_for_tenant(credential, newer)
+        if isinstance(asked, Issued):
+            return asked
+        raise AttemptFailed(
+            ErrorType.FEISHU_UNAVAILABLE,
+            f"Feishu rejects the token that it has just given {app.app_id}",
+            code=asked.code,
+            log_id=asked.log_id,
+        )
+
+    async def _ask_for_tenant(self, credential: Credential, token: Token) -> Issued | Refused:
+        """The tenant's token, or how Feishu rejects the app's own; raises any other failure."""
+        body = {"app_access_token": token.value, "tenant_key": credential.holder.name}
+        app = credential.app
         try:
-            return await self._ask_for_tenant(credential, token)
+            return await self._endpoint.ask(app, TENANT_TOKEN_PATH, body, _TENANT_TOKEN)
         except Refused as refusal:
             if not _calls_for(refusal, Action.REFRESH_TOKEN):
                 raise
-            await tokens.rejected(token)
-            newer = await tokens.get(app, APP)
-            if newer == token:
-                # Feishu gives out the same one: not the token is at fault.
-                raise
-        return await self._ask_for_tenant(credential, newer)
-
-    async def _ask_for_tenant(self, credential: Credential, token: Token) -> Issued:
-        body = {"app_access_token": token.value, "tenant_key": credential.holder.name}
-        return await self._endpoint.ask(credential.app, TENANT_TOKEN_PATH, body, _TENANT_TOKEN)
+            return refusal
 
 
 def _calls_for(error: GatewayError, action: Action) -> bool:
