@@ -52,12 +52,13 @@ class Keys:
         if kind == TOTAL:
             total, _ = self._catalogue.total_of(parts[0])
             cap = Cap(total) if total else None
-            return Named(_bucket(key, cap, kind), kind, parts[0], "all calls")
+            return Named(_bucket(key, cap, kind), kind, parts[0], _of([], parts[1:2]))
         across = rules[0].across
         ids = parts[1:] if across == "cloud" else parts[2:]
         own = parts[0] if across == TOTAL else None
         cap = self._catalogue.site.resources.get(kind) or self._cap(rules, ids)
-        return Named(_bucket(key, cap, kind), kind, own, " ".join(ids) or "all calls")
+        tenant = [] if across == "cloud" else parts[1:2]
+        return Named(_bucket(key, cap, kind), kind, own, _of(ids, tenant))
 
     def _cap(self, rules: list[Rule], ids: list[str]) -> Cap | None:
         caps = {rule.cap for rule in rules}
@@ -74,6 +75,11 @@ class Keys:
         method, _, path = name.partition(" ")
         route = self._catalogue.route(method, path) if method in get_args(Method) and path else None
         return route if route is not None and route.name == name else None
+
+
+def _of(ids: list[str], tenant: list[str]) -> str:
+    of = " ".join(ids) or "all calls"
+    return f"{of}, tenant {tenant[0]}" if any(tenant) else of
 
 
 def _bucket(key: str, cap: Cap | None, kind: str) -> Bucket:

@@ -60,13 +60,19 @@ def seen(bucket: Bucket, *used: int, **facts: object) -> Seen:
         ("GET", "/open-apis/nowhere/v9/x", {}, None),
     ],
 )
-@pytest.mark.parametrize("alias", ["default", "hr"])
+@pytest.mark.parametrize(("alias", "tenant"), [("default", None), ("hr", None), ("shop", "t1")])
 def test_a_key_says_what_the_gateway_made_it_of(
-    catalogue: Catalogue, alias: str, method: str, path: str, query: dict[str, str], body: object
+    catalogue: Catalogue,
+    alias: str,
+    tenant: str | None,
+    method: str,
+    path: str,
+    query: dict[str, str],
+    body: object,
 ) -> None:
     app = App(alias, "", SecretStr(""), "https://open.feishu.cn")
     route = catalogue.route(method, path)
-    for bucket in Dimensions(catalogue).buckets(app, None, route, path, query, body):
+    for bucket in Dimensions(catalogue).buckets(app, tenant, route, path, query, body):
         named = Keys(catalogue).read(bucket.key)
         assert named.bucket == bucket
         assert named.app in (alias, None)
@@ -150,6 +156,9 @@ def test_only_what_nobody_uses_or_waits_for_is_idle(catalogue: Catalogue) -> Non
         ("user:default||open_id|ou_1", "open_id ou_1"),
         ("drive:default|", "all calls"),
         ("app:hr|", "all calls"),
+        ("app:hr|t1", "all calls, tenant t1"),
+        ("drive:hr|t1", "all calls, tenant t1"),
+        ("user:hr|t1|open_id|ou_1", "open_id ou_1, tenant t1"),
         (f"default|t1|{SEND}", f"{SEND}, tenant t1"),
     ],
 )
