@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "db": "cli.db:app",
     "secrets": "cli.secrets.group:app",
     "user": "cli.users.group:app",
+    "app": "cli.apps.group:app",
+    "pool": "cli.pools.group:app",
     "limits": "cli.limits.group:app",
     "topology": "cli.topology:app",
     "stack": "cli.stack:app",

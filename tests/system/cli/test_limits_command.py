@@ -129,7 +129,10 @@ async def test_mistakes_in_the_sites_file_are_named_all_at_once(tmp_path: Path) 
 
 async def test_the_file_may_name_an_app_that_postgres_does_not_hold_yet(tmp_path: Path) -> None:
     (tmp_path / "l.toml").write_text('[apps.shop]\ntotal = "1/1"\n', encoding="utf-8")
-    settings = {"LARK_APP_ID": "cli_0123456789abcdef", "LARK_APP_SECRET": "Qm9yZWQgYnkgcmFuZG9tbmVz"}
+    settings = {
+        "LARK_APP_ID": "cli_0123456789abcdef",
+        "LARK_APP_SECRET": "Qm9yZWQgYnkgcmFuZG9tbmVz",
+    }
 
     ran = await run(
         "config", "check", folder=tmp_path, LARK_SERVICE_LIMITS_FILE="l.toml", **settings
