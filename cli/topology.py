@@ -59,7 +59,7 @@ def apply(
 ) -> None:
     """Declare it all on the broker of RABBITMQ_URL; what is there already stays as it is."""
     topology, url = _topology(aliases), broker_url()
-    asyncio.run(_declare(topology, url))
+    asyncio.run(declare(topology, url))
     counts = {
         "exchanges": len(topology.exchanges),
         "queues": len(topology.queues),
@@ -72,7 +72,8 @@ def apply(
     sys.stdout.write(f"Declared on {place_of(url)}: {told}.\n")
 
 
-async def _declare(topology: Topology, url: str) -> None:
+async def declare(topology: Topology, url: str) -> None:
+    """Declare the objects on the broker; raises CommandFailed."""
     async with open_broker(url) as connection:
         try:
             async with asyncio.timeout(DECLARE_SECONDS):

@@ -15,6 +15,7 @@ from schemas.names import ALIAS
 
 from .apps import DEFAULT_ALIAS, App, AppKind, AppStatus, Pool
 from .crypto import KeyRing, Undecryptable, context
+from .site_limits import AppLimits, LimitsError, read_app_limits
 
 _APP_ID: Final = re.compile(r"[!-~]{1,128}")
 _NO_KEY: Final = (
@@ -90,14 +91,31 @@ def read_pool(row: Mapping[str, Any]) -> StoredPool:
     return StoredPool(pool, row["revision"], row["created_at"], row["updated_at"])
 
 
+def limits_of(registry: Registry) -> tuple[dict[str, AppLimits], dict[str, str]]:
+    """The own limits of apps, and why what somebody wrote past the commands is none, by alias."""
+    limits, mistakes = {}, {}
+    for alias, stored in registry.apps.items():
+        try:
+            if stored.limits:
+                limits[alias] = read_app_limits(alias, stored.limits)
+        except LimitsError as error:
+            mistakes[alias] = str(error)
+    return limits, mistakes
+
+
 def seal_secret(app: App, keys: KeyRing) -> bytes:
     """Encrypt the app's secret for its row; raises RegistryError without a key of its own."""
-    if keys.derived:
-        raise RegistryError(_NO_KEY)
+    check_keys(keys)
     secret = app.secret.get_secret_value()
     if not secret or secret != secret.strip():
         raise RegistryError("an app secret is not empty and has no spaces around it")
     return keys.seal(secret.encode(), _place(app.alias))
+
+
+def check_keys(keys: KeyRing) -> None:
+    """Raise RegistryError where the only key comes from the app secret of the environment."""
+    if keys.derived:
+        raise RegistryError(_NO_KEY)
 
 
 def check_alias(alias: str) -> None:

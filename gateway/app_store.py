@@ -14,6 +14,7 @@ from .app_rows import (
     StoredApp,
     check_alias,
     check_app_id,
+    check_keys,
     read_app,
     read_pool,
     seal_secret,
@@ -21,7 +22,7 @@ from .app_rows import (
 from .apps import App, AppStatus
 from .crypto import KeyRing
 from .database import Connection, Database
-from .registry_changes import Changes, check_free, check_unchanged
+from .registry_changes import Change, Changes, check_free, check_unchanged
 from .settings import checked_domain
 from .site_limits import read_app_limits
 
@@ -93,15 +94,27 @@ class AppStore:
             {row["alias"]: read_pool(row) for row in pools},
         )
 
-    async def add(self, app: App) -> None:
-        """Store a new app, its secret sealed."""
+    async def history(self, alias: str, most: int) -> list[Change]:
+        """The latest changes of an app or a pool, newest first."""
+        return await self._changes.of(alias, most)
+
+    def check(self, app: App) -> App:
+        """The app as it would be stored, for those who look before they ask for more."""
         check_alias(app.alias)
         check_app_id(app.app_id)
         try:
             app = replace(app, domain=checked_domain(app.domain))
         except ValueError as error:
             raise RegistryError(f"the domain {error}") from error
-        self._check_not_own(app)
+        own = self._own
+        if own is not None and (own.domain, own.app_id) == (app.domain, app.app_id):
+            raise RegistryError(_twice(app, own.alias))
+        check_keys(self._keys)
+        return app
+
+    async def add(self, app: App) -> None:
+        """Store a new app, its secret sealed."""
+        app = self.check(app)
         sealed = seal_secret(app, self._keys)
 
         async def work(connection: Connection, revision: int) -> None:
@@ -170,11 +183,6 @@ class AppStore:
             await connection.execute(sql, alias, revision, value)
 
         await self._changes.make(action, alias, details, work)
-
-    def _check_not_own(self, app: App) -> None:
-        own = self._own
-        if own is not None and (own.domain, own.app_id) == (app.domain, app.app_id):
-            raise RegistryError(_twice(app, own.alias))
 
 
 class _NothingToPurge(Exception):

@@ -9,13 +9,13 @@ from typing import Final
 
 import structlog
 
-from .app_rows import Registry, StoredApp
+from .app_rows import Registry, StoredApp, limits_of
 from .app_store import AppStore
 from .apps import DEFAULT_ALIAS, App, Apps, AppStatus
 from .dimensions import Dimensions
 from .errors import GatewayError
 from .metrics import Metrics
-from .site_limits import AppLimits, LimitsError, read_app_limits
+from .site_limits import AppLimits
 
 LOOK_SECONDS: Final = 0.5
 
@@ -78,7 +78,7 @@ class AppWatch:
 
     async def _take_limits(self, registry: Registry) -> None:
         """Take the apps' own limits, before calls of new apps come."""
-        own, mistakes = _limits_of(registry)
+        own, mistakes = limits_of(registry)
         if own != self._own_limits:
             # In a thread: it takes some hundredths of a second, which calls would notice.
             self._dimensions.replace(await asyncio.to_thread(self._file.with_apps, own))
@@ -111,18 +111,6 @@ class AppWatch:
 
 def _state(stored: StoredApp) -> str:
     return "unreadable" if stored.app.unreadable is not None else stored.app.status
-
-
-def _limits_of(registry: Registry) -> tuple[dict[str, AppLimits], dict[str, str]]:
-    """The own limits of apps, and why those that somebody wrote past the commands are none."""
-    limits, mistakes = {}, {}
-    for alias, stored in registry.apps.items():
-        try:
-            if stored.limits:
-                limits[alias] = read_app_limits(alias, stored.limits)
-        except LimitsError as error:
-            mistakes[alias] = str(error)
-    return limits, mistakes
 
 
 def _problems_of(registry: Registry, own: list[App]) -> Iterator[_Problem]:

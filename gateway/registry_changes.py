@@ -6,6 +6,8 @@ import getpass
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -23,10 +25,23 @@ _MADE: Final = "SELECT EXISTS (SELECT FROM app_audit WHERE id = $1)"
 _RECORD: Final = """
 INSERT INTO app_audit (id, actor, action, alias, details) VALUES ($1, $2, $3, $4, $5::jsonb)
 """
+_HISTORY: Final = """
+SELECT at, actor, action, details FROM app_audit WHERE alias = $1 ORDER BY at DESC LIMIT $2
+"""
 _TAKEN: Final = """
 SELECT 'app' AS kind, status = 'removed' AS removed FROM apps WHERE alias = $1
 UNION ALL SELECT 'pool', removed FROM pools WHERE alias = $1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of an app or a pool, as it is on record."""
+
+    at: datetime
+    actor: str
+    action: str
+    details: Mapping[str, Any]
 
 
 class Changes:
@@ -51,6 +66,13 @@ class Changes:
             await connection.execute(_RECORD, change, self._actor, action, alias, written)
 
         await self._database.transaction(whole)
+
+    async def of(self, alias: str, most: int) -> list[Change]:
+        """The latest changes under an alias, newest first."""
+        return [
+            Change(row["at"], row["actor"], row["action"], orjson.loads(row["details"]))
+            for row in await self._database.fetch(_HISTORY, alias, most)
+        ]
 
 
 async def check_free(connection: Connection, alias: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import Annotated
@@ -14,14 +15,14 @@ from rich.text import Text
 from cli.call.command import checked_call
 from cli.call.fields import written
 from cli.call.options import Alias, Body, Method, Param, Path, Query, request_of
+from cli.quiet import be_quiet
 from gateway.apps import DEFAULT_ALIAS, App
 from gateway.catalogue import Catalogue
 from gateway.dimensions import Dimensions
 from gateway.settings import load_settings
-from gateway.site_limits import load_limits_file
-from schemas.apis import ApiTable
 from schemas.call import Call
 
+from .stored import NEEDED, Known, file_limits, known_limits
 from .words import BucketWords, Explanation
 
 
@@ -37,9 +38,16 @@ def explain_command(
     """Show every bucket that a call takes a permit from, and where each number comes from."""
     content = written(request_of(method, path, param, query, body))
     call = checked_call(content, alias)
-    settings = load_settings(only={"LARK_DOMAIN", "LARK_SERVICE_LIMITS_FILE"})
-    catalogue = Catalogue(ApiTable.load(), load_limits_file(settings.limits_file))
-    explanation = explanation_of(call, App(alias, "", SecretStr(""), settings.domain), catalogue)
+    settings = load_settings(only=NEEDED)
+    if alias == DEFAULT_ALIAS:
+        known = Known(file_limits(settings), {})
+    else:
+        be_quiet()
+        known = asyncio.run(known_limits(settings))
+    domain = known.domains.get(alias, settings.domain)
+    explanation = explanation_of(call, App(alias, "", SecretStr(""), domain), known.catalogue)
+    if known.away is not None:
+        sys.stderr.write(f"Without the limits that Postgres may hold for the app: {known.away}\n")
     if as_json:
         sys.stdout.write(json.dumps(explanation.as_json(), ensure_ascii=False) + "\n")
     else:

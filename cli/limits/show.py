@@ -14,19 +14,14 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from gateway.catalogue import Catalogue
 from gateway.settings import Settings, load_settings
-from gateway.site_limits import load_limits_file
-from schemas.apis import ApiTable
 
+from . import stored
 from .known import UNLIMITED, Keys
 from .picture import Picture, Row
 from .sources import Sources, open_sources
 
-NEEDED = {
-    *("REDIS_URL", "RABBITMQ_URL", "DATABASE_URL", "LARK_SERVICE_LIMITS_FILE"),
-    *("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"),
-}
+NEEDED = stored.NEEDED | {"REDIS_URL", "RABBITMQ_URL"}
 
 
 def show_command(
@@ -49,7 +44,8 @@ def show_command(
 async def _show(
     settings: Settings, alias: str | None, *, idle: bool, watch: float | None, as_json: bool
 ) -> None:
-    keys = Keys(Catalogue(ApiTable.load(), load_limits_file(settings.limits_file)))
+    # Where Postgres is away, the picture itself says so.
+    keys = Keys((await stored.known_limits(settings)).catalogue)
     async with open_sources(settings, keys) as sources:
         picture = await sources.picture(alias, idle=idle)
         if as_json:

@@ -1,0 +1,1 @@
+"""`lark-service pool`: several apps under one alias."""
