@@ -21,6 +21,9 @@ from .verdict import BucketFull, QuotaUsedUp, TokenRejected, judge
 
 GRACE_SECONDS = 0.5
 """How long after the deadline a running attempt is cut; the reply must be out within a second."""
+MOST_REJECTIONS = 8
+"""How often a call is repeated with another token of its app. Where not the token is at fault but
+the call, Feishu gives out the same one again, and it ends sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +148,12 @@ class Executor:
     ) -> GatewayError:
         if token is not None:
             await self._tokens.rejected(token)
-        if token is None or job.rejected is not None:
+        # A user's token is another one after every refresh, whatever was wrong.
+        of_user = token is not None and token.credential.holder.kind == "user"
+        if token is None or job.rejections >= (1 if of_user else MOST_REJECTIONS):
             return TokenRefused(error, job.holder)
         job.rejected, job.rejection = token, answer
+        job.rejections += 1
         return error
 
 

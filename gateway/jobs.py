@@ -48,8 +48,9 @@ class Job:
     doubtful: bool = False
     """An attempt may have been executed, of which no answer says so."""
     rejected: Token | None = field(default=None, repr=False)
-    """The token that Feishu rejected once, and how."""
+    """The token that Feishu rejected last, and how."""
     rejection: Answer | None = field(default=None, repr=False)
+    rejections: int = 0
     permit_at: float = 0.0
     """`time.monotonic()` from when the permit of this try holds."""
     probes: bool = False

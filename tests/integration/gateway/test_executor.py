@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,7 @@ from gateway.apps import App
 from gateway.crypto import KeyRing
 from gateway.database import Database
 from gateway.errors import AttemptFailed, NotNow, Refused
-from gateway.executor import Executor
+from gateway.executor import MOST_REJECTIONS, Ended, Executor, TokenRefused
 from gateway.feishu import Feishu, open_session
 from gateway.jobs import Job
 from gateway.limits.buckets import Bucket
@@ -31,9 +32,10 @@ from gateway.tokens.issuer import Issuer
 from gateway.tokens.pool import TokenPool
 from gateway.tokens.postgres_tokens import PostgresTokens
 from gateway.tokens.redis_tokens import RedisTokens
-from gateway.verdict import BucketFull
+from gateway.verdict import BucketFull, TokenRejected
 from sandbox.feishu import DEFAULT_SECRET, Options, SandboxFeishu
 from sandbox.feishu.faults import Rule
+from sandbox.feishu.tokens import TENANT_TOKEN
 from schemas.apis import ApiTable
 from schemas.reply import ErrorType
 from tests.support.builders import job_of
@@ -42,6 +44,7 @@ from tests.support.feishu import Clock
 KEYS = KeyRing([bytes(range(32))])
 MESSAGES = "/open-apis/im/v1/messages"
 RECORDS = "/open-apis/bitable/v1/apps/app_1/tables/tbl_1/records"
+USER = "/open-apis/contact/v3/users/:user_id"
 UPLOAD = "/open-apis/drive/v1/files/upload_prepare"
 
 
@@ -175,6 +178,34 @@ async def test_a_limit_pauses_the_bucket_that_it_speaks_of_and_costs_no_attempt(
     code = str(fault.get("code", "other"))
     assert bench.counted("limit_pauses", bucket=name) == 1
     assert bench.counted("limit_rejections", bucket=name, code=code) == 1
+
+
+async def until_it_ends(bench: Bench, job: Job) -> Ended:
+    """Try as often as Feishu rejects the token."""
+    while isinstance((ended := await bench.executor.execute(job)).error, TokenRejected):
+        pass
+    return ended
+
+
+async def test_a_call_outlives_tokens_that_are_revoked_one_after_the_other(bench: Bench) -> None:
+    bench.server.world.tokens.renew_below = math.inf
+    job = bench.job("GET", USER, path_params={"user_id": "ou_1"})
+    bench.answer(job, status=400, code=99991663, count=5)
+    ended = await until_it_ends(bench, job)
+    assert ended.error is None
+    assert (job.tries, job.attempts) == (1, 1)
+    assert bench.server.world.ledger.requests[TENANT_TOKEN] == 6
+
+
+async def test_a_call_that_no_token_helps_ends_even_where_every_token_is_another(
+    bench: Bench,
+) -> None:
+    bench.server.world.tokens.renew_below = math.inf
+    job = bench.job("GET", USER, path_params={"user_id": "ou_1"})
+    bench.answer(job, status=400, code=99991663, count=1000)
+    ended = await until_it_ends(bench, job)
+    assert isinstance(ended.error, TokenRefused)
+    assert bench.server.world.ledger.requests[TENANT_TOKEN] == MOST_REJECTIONS + 1
 
 
 async def test_one_full_chat_leaves_the_others_alone(bench: Bench) -> None:
