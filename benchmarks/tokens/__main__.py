@@ -21,10 +21,16 @@ from benchmarks.limits.report import Findings
 from benchmarks.throughput.readings import machine
 
 from .cold import cold
+from .grant_kills import grant_kills
+from .grants import grants
 from .options import Options
+from .revoked import revoked
 
 SCENARIOS: Mapping[str, Callable[[Options], Awaitable[Findings]]] = {
     "cold": cold,
+    "revoked": revoked,
+    "grants": grants,
+    "grant-kills": grant_kills,
 }
 
 

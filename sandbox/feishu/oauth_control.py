@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from .oauth import OAuth
@@ -30,7 +31,9 @@ class OAuthControl:
         """Lives and counters."""
         oauth = self._oauth
         lives = {"life": oauth.life, "refresh_life": oauth.refresh_life}
-        return {**lives, "code_life": oauth.code_life, **asdict(oauth.statistics)}
+        counters = asdict(replace(oauth.statistics, refused=Counter()))
+        refused = {str(code): count for code, count in oauth.statistics.refused.items()}
+        return {**lives, "code_life": oauth.code_life, **counters, "refused": refused}
 
     def _code(self, fields: Fields) -> Fields:
         code = self._oauth.code(
