@@ -11,13 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from consumers.logs import configure_logging
 from gateway.migrations import Schema
-from gateway.redaction import Redactor
 from gateway.settings import Settings, load_settings
 
 from .database import POSTGRES, open_database
 from .exits import FAILED
+from .quiet import be_quiet
 
 app = typer.Typer(help="The schema in Postgres: how far it is, and forward.", no_args_is_help=True)
 
@@ -27,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.callback()
 def _schema() -> None:
     """The schema in Postgres: how far it is, and forward."""
-    configure_logging("ERROR", "console", Redactor())
+    be_quiet()
 
 
 @app.command()

@@ -141,14 +141,14 @@ class Database:
         """Say how far the schema is, and change nothing; raises SchemaMismatch as well."""
         return await self._run(migrations.look)
 
-    async def close(self) -> None:
-        """Give statements under way a moment to end, then close every connection."""
+    async def close(self, seconds: float = _COMMAND_SECONDS) -> None:
+        """Give statements under way so long to end, then close every connection."""
         self._closed = True
         pool, self._pool = self._pool, None
         if pool is None:
             return
         try:
-            async with asyncio.timeout(_COMMAND_SECONDS):
+            async with asyncio.timeout(seconds):
                 await pool.close()
         except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
             pool.terminate()

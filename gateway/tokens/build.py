@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import aiohttp
 from redis.asyncio import Redis
 
@@ -10,6 +12,7 @@ from gateway.database import Database
 from gateway.metrics import Metrics
 
 from .endpoint import TokenEndpoint
+from .forced import ForcedRenewals
 from .issuer import Issuer
 from .pool import TokenPool
 from .postgres_tokens import PostgresTokens
@@ -30,14 +33,38 @@ def build_token_pool(
     users: TokenSource | None = None,
 ) -> TokenPool:
     """Make the pool of one process; whoever makes it closes it."""
-    endpoint = TokenEndpoint(session)
-    tickets = AppTickets(database, keys)
     # The pool is a source's client and has the source as its own: it is known by the first call.
-    store = StoreApps(endpoint, tickets, Resends(endpoint, redis), lambda: pool)
-    pool = TokenPool(
-        Sources(Issuer(session), store, users),
+    source = _sources(session, redis, database, keys, lambda: pool, users)
+    pool = TokenPool(source, RedisTokens(redis, keys), PostgresTokens(database, keys), metrics)
+    return pool
+
+
+def build_forced_renewals(
+    session: aiohttp.ClientSession,
+    redis: Redis,
+    database: Database,
+    keys: KeyRing,
+    pool: TokenPool,
+    *,
+    users: TokenSource | None = None,
+) -> ForcedRenewals:
+    """Make what renews at an operator's word; *pool* has the tokens that others are asked with."""
+    return ForcedRenewals(
+        _sources(session, redis, database, keys, lambda: pool, users),
+        redis,
         RedisTokens(redis, keys),
         PostgresTokens(database, keys),
-        metrics,
     )
-    return pool
+
+
+def _sources(
+    session: aiohttp.ClientSession,
+    redis: Redis,
+    database: Database,
+    keys: KeyRing,
+    tokens: Callable[[], TokenPool],
+    users: TokenSource | None,
+) -> Sources:
+    endpoint = TokenEndpoint(session)
+    store = StoreApps(endpoint, AppTickets(database, keys), Resends(endpoint, redis), tokens)
+    return Sources(Issuer(session), store, users)

@@ -1,0 +1,80 @@
+"""The way to Feishu, step by step, so that it is known which one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from .check import Check, healthy, unhealthy
+
+STEP_SECONDS: Final = 0.9
+"""How long one step may take."""
+_REQUEST: Final = (
+    "HEAD / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: lark-service\r\nConnection: close\r\n\r\n"
+)
+_STATUS: Final = 2
+
+
+class StepFailed(Exception):
+    """One step of the way failed: which, and why."""
+
+
+async def api(domain: str) -> list[Check]:
+    """Resolve, connect, shake hands and ask for any answer; no credentials are used."""
+    parts = urlsplit(domain)
+    took: dict[str, str] = {}
+    try:
+        await _walk(parts, took)
+    except StepFailed as error:
+        message = f"{domain}: {error}"
+        return [unhealthy("api", message, _hint(str(error)), **took)]
+    told = ", ".join(f"{step} {words}" for step, words in took.items())
+    return [healthy("api", f"{domain}: {told}", **took)]
+
+
+def _hint(failure: str) -> str:
+    if failure.startswith("DNS"):
+        return "does the machine's resolver know the host? Is LARK_DOMAIN right?"
+    return "is the way out open: firewall, proxy, certificates?"
+
+
+async def _walk(parts: SplitResult, took: dict[str, str]) -> None:
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    loop = asyncio.get_running_loop()
+    async with _step("DNS", took):
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    async with _step("TCP", took):
+        reader, writer = await asyncio.open_connection(str(found[0][4][0]), port)
+    try:
+        if parts.scheme == "https":
+            async with _step("TLS", took):
+                await writer.start_tls(ssl.create_default_context(), server_hostname=host)
+        async with _step("HTTP", took):
+            writer.write(_REQUEST.format(host=host).encode())
+            line = (await reader.readline()).decode(errors="replace")
+            protocol, _, status = line.partition(" ")
+            if not protocol.startswith("HTTP/"):
+                raise StepFailed("HTTP: what answers speaks no HTTP")
+        took["HTTP"] = f"{status[:3]} in {took['HTTP']}"
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def _step(name: str, took: dict[str, str]) -> AsyncIterator[None]:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            yield
+    except TimeoutError:
+        raise StepFailed(f"{name}: no answer within {STEP_SECONDS:g} s") from None
+    except OSError as error:
+        raise StepFailed(f"{name}: {error.strerror or type(error).__name__}") from error
+    took[name] = f"{(time.monotonic() - began) * 1000:.0f} ms"
