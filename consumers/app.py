@@ -33,6 +33,8 @@ from gateway.retry import RetryPolicy
 from gateway.settings import Settings
 from gateway.site_limits import load_limits_file
 from gateway.tokens.build import build_token_pool
+from gateway.tokens.grant_keeper import GrantKeeper
+from gateway.tokens.grant_store import GrantStore
 from gateway.tokens.grants import UserGrants
 from schemas.apis import ApiTable
 
@@ -187,6 +189,7 @@ async def open_process(
                 *(app_queues, calls, channel, registry),
                 *(Removals(database), AppStore(database, parts.keys).purge),
             ),
+            grants=GrantKeeper(GrantStore(database, parts.keys), grants, parts.apps, metrics),
             apps=AppWatch(AppStore(database, parts.keys), parts.apps, dimensions, metrics),
             limits=LimitReports(
                 *(limiter, Told(redis), LimitView(redis, timeout=0.5), metrics),

@@ -12,6 +12,7 @@ from gateway.app_watch import AppWatch
 from gateway.database import Database
 from gateway.errors import GatewayError
 from gateway.metrics import Metrics
+from gateway.tokens.grant_keeper import GrantKeeper
 
 from .app_janitor import AppJanitor
 from .health import Checks
@@ -37,6 +38,7 @@ class Process:
     overflow: OverflowQueues
     janitor: AppJanitor
     apps: AppWatch
+    grants: GrantKeeper
     limits: LimitReports
     scheduler: Scheduler
     database: Database
@@ -68,6 +70,7 @@ class Process:
                 group.create_task(self.janitor.run()),
                 group.create_task(self._keep_database()),
                 group.create_task(self.apps.run()),
+                group.create_task(self.grants.run()),
                 group.create_task(self.limits.run()),
             ]
             await stop.wait()

@@ -115,6 +115,11 @@ class Metrics:
         self.token_invalidations = self._counter(
             "token_invalidations", "Tokens dropped because Feishu rejected them.", "app"
         )
+        self.user_grants = self._gauge(
+            "user_grants",
+            "Grants of users in Postgres, by state; looked at every ten minutes.",
+            "state",
+        )
         self.token_expiry = self._gauge(
             "token_expiry_timestamp_seconds", "When the token in use ends, Unix time.", "app"
         )

@@ -57,6 +57,18 @@ UPDATE user_grants SET state = $4, failure = $5, failures = failures + 1,
     spent_print = CASE WHEN $7 THEN spent_print END, lease_owner = NULL, lease_until = NULL
 WHERE credential = $1 AND fence = $2 AND refresh_print = $3
 """
+# In its last two days, or in the second half of a shorter life.
+_DUE: Final = """
+SELECT domain, app_id, user_key FROM user_grants
+WHERE state <> 'reauth_required' AND coalesce(lease_until <= clock_timestamp(), true)
+    AND coalesce(retry_at <= clock_timestamp(), true)
+    AND refresh_expires_at < clock_timestamp() + interval '2 days'
+    AND refresh_expires_at - clock_timestamp()
+        < (refresh_expires_at - coalesce(refreshed_at, granted_at)) / 2
+ORDER BY refresh_expires_at LIMIT $1
+"""
+_COUNTS: Final = "SELECT state, count(*) AS count FROM user_grants GROUP BY state"
+STATES: Final = ("active", "refreshing", "reauth_required")
 
 
 class GrantStore:
@@ -74,6 +86,16 @@ class GrantStore:
         """Read a grant; raises NotNow where no key of the ring opens it."""
         row = await self._database.fetchrow(_LOOK, credential.key)
         return None if row is None else read_grant(self._keys, credential, dict(row))
+
+    async def due(self, most: int) -> list[tuple[str, str, str]]:
+        """Domain, app id and user key of grants that would soon end for want of a call."""
+        rows = await self._database.fetch(_DUE, most)
+        return [(row["domain"], row["app_id"], row["user_key"]) for row in rows]
+
+    async def counts(self) -> dict[str, int]:
+        """How many grants there are in each state."""
+        rows = await self._database.fetch(_COUNTS)
+        return dict.fromkeys(STATES, 0) | {row["state"]: row["count"] for row in rows}
 
     async def lease(self, credential: Credential, grant: Grant) -> int | None:
         """Take the right to spend the grant's refresh token, on disk when this returns.

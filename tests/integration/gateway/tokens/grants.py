@@ -75,6 +75,11 @@ class User:
         """Let the stored access token be at its end."""
         await self.set("access_expires_at = now(), refreshed_at = now() - interval '2 hours'")
 
+    async def soon_at_its_end(self) -> None:
+        """Let the refresh token be in its last two days, unused since it was given."""
+        ends = "refresh_expires_at = now() + interval '47 hours'"
+        await self.set(f"{ends}, granted_at = now() - interval '5 days'")
+
     def token(self, value: str) -> Token:
         """A token as the pool would hold it."""
         return Token(value, self.credential, 0.0, 7200.0)

@@ -13,10 +13,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway import redis_client
+from gateway.apps import Apps
 from gateway.crypto import KeyRing
 from gateway.database import Database, DatabaseUnavailable
 from gateway.errors import AttemptFailed, GatewayError, NotNow, Refused
 from gateway.metrics import Metrics
+from gateway.tokens.grant_keeper import GrantKeeper
 from gateway.tokens.grant_store import GrantStore
 from gateway.tokens.grants import UserGrants
 from gateway.tokens.oauth import OAuth
@@ -406,3 +408,33 @@ async def test_a_grant_sealed_with_another_key_is_not_given_up(
     assert isinstance(caught.value, NotNow)
     assert requests(feishu) == 0
     assert (await user.row())["state"] == "active"
+
+
+async def test_a_grant_that_nobody_uses_is_refreshed_before_its_refresh_token_ends(
+    start: StartProcess, user: User, feishu: Simulated
+) -> None:
+    process, metrics = await start(), Metrics()
+    keeper = GrantKeeper(process.store, process.grants, Apps([feishu.app]), metrics)
+    pair = await user.authorize()
+    assert await keeper.look() == 0
+    await user.soon_at_its_end()
+    assert await keeper.look() == 1
+    assert (await user.row())["refresh_print"] != print_of(pair)
+    assert await keeper.look() == 0
+    assert statistics(feishu).refreshed == 1
+
+
+async def test_a_look_goes_on_after_a_grant_that_is_gone(
+    start: StartProcess, user: User, feishu: Simulated
+) -> None:
+    process, metrics = await start(), Metrics()
+    other = User(feishu, process.database, f"{user.name}-other")
+    for each in (user, other):
+        await each.authorize()
+        await each.soon_at_its_end()
+    feishu.server.world.oauth.revoke(feishu.app_id, user.name)
+    keeper = GrantKeeper(process.store, process.grants, Apps([feishu.app]), metrics)
+    assert await keeper.look() == 1
+    assert (await user.row())["state"] == "reauth_required"
+    assert (await other.row())["state"] == "active"
+    assert await keeper.look() == 0
