@@ -25,11 +25,9 @@ from .grant_kills import grant_kills
 from .grants import grants
 from .options import Options
 from .revoked import revoked
-from .revoked import revoked
 
 SCENARIOS: Mapping[str, Callable[[Options], Awaitable[Findings]]] = {
     "cold": cold,
-    "revoked": revoked,
     "revoked": revoked,
     "grants": grants,
     "grant-kills": grant_kills,
