@@ -29,6 +29,7 @@ from gateway.tokens.postgres_tokens import PostgresTokens
 from gateway.tokens.redis_tokens import RedisTokens
 from gateway.tokens.stores import Found, StoreAway
 from gateway.tokens.token import APP, TENANT, Credential, Holder, Token
+from gateway.tokens.warmup import WarmUp
 
 from .seen import Clocks, Seen
 
@@ -42,6 +43,7 @@ class Desk:
     apps: AppStore
     grants: GrantRegistry
     renewals: ForcedRenewals
+    warm_up: WarmUp
     stores: Mapping[str, Callable[[Credential], Awaitable[Found]]]
 
     async def look(self, credential: Credential) -> Seen:
@@ -122,12 +124,18 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
             return await in_postgres.look(credential)
 
         own = own_app(settings)
+        renewals = build_forced_renewals(*shared, pool, users=users)
+
+        async def renew(credential: Credential) -> Token:
+            return (await renewals.renew(credential)).token
+
         yield Desk(
             own,
             database,
             AppStore(database, keys, own=own),
             GrantRegistry(database, keys, actor=""),
-            build_forced_renewals(*shared, pool, users=users),
+            renewals,
+            WarmUp(in_redis, in_postgres, renew),
             {"redis": in_redis.look, "postgres": look_in_postgres},
         )
 

@@ -6,6 +6,7 @@ import typer
 
 from .commands import refresh_token, token_info, token_status, validate
 from .listing import token_list
+from .warm_up import warm_up
 
 app = typer.Typer(
     help="The tokens that the fleet shares: what there is, and renewing one.", no_args_is_help=True
@@ -15,3 +16,4 @@ app.command("status")(token_status)
 app.command("info")(token_info)
 app.command("refresh")(refresh_token)
 app.command("validate")(validate)
+app.command("warm-up")(warm_up)
