@@ -53,12 +53,16 @@ def add_command(
     settings, url = load_settings(), broker_url()
     app = App(alias, app_id, SecretStr(""), domain or settings.domain, kind)
     validation, told = asyncio.run(_add(settings, app, secret_file, check=not no_validate))
-    _say_unchecked(validation)
     declare_queues(alias, url)
     if as_json:
         print_json({"ok": True, "app": told, "validation": _json_of(validation)})
         return
     sys.stdout.write(f"Added {alias} ({app_id}). Every gateway serves it within a second.\n")
+    if kind is AppKind.STORE:
+        sys.stdout.write(
+            "Hand in the app ticket that Feishu pushes to the app's receiver of events: "
+            f"lark-service app set-ticket {alias} --ticket-file -\n"
+        )
 
 
 def set_secret_command(
@@ -72,7 +76,6 @@ def set_secret_command(
     validation, told = asyncio.run(
         _set_secret(load_settings(), name, secret_file, check=not no_validate)
     )
-    _say_unchecked(validation)
     if as_json:
         print_json({"ok": True, "app": told, "validation": _json_of(validation)})
         return
@@ -130,7 +133,7 @@ def _secret(file: str | None) -> SecretStr:
 async def _checked(app: App) -> Validation:
     """Ask Feishu; raises CommandFailed where it does not take the credentials."""
     validation = await validate_app(app)
-    if validation.verdict not in (Verdict.OK, Verdict.NOT_CHECKED):
+    if validation.verdict is not Verdict.OK:
         raise CommandFailed(
             validation.exit_code,
             f"Nothing was stored: {_sentence(validation)}\n→ --no-validate stores it unchecked",
@@ -149,11 +152,6 @@ def declare_queues(alias: str, url: str) -> None:
             "→ a gateway declares them when it runs, or: "
             f"lark-service topology apply --app {alias}",
         ) from failure
-
-
-def _say_unchecked(validation: Validation | None) -> None:
-    if validation is not None and validation.verdict is Verdict.NOT_CHECKED:
-        sys.stderr.write(f"Not checked: {validation.message}.\n")
 
 
 def _json_of(validation: Validation | None) -> Told | None:

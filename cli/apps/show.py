@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from cli.quiet import be_quiet
-from gateway.apps import DEFAULT_ALIAS
+from gateway.apps import DEFAULT_ALIAS, AppKind
 from gateway.settings import Settings, load_settings
+from gateway.tokens.tickets import AppTickets
 
 from .find import stored_app
 from .store import open_stores, own_app
@@ -22,6 +23,7 @@ from .words import (
     told_change,
     told_own,
     told_stored,
+    told_ticket,
 )
 
 CHANGES = 10
@@ -66,5 +68,8 @@ async def _one(settings: Settings, name: str) -> tuple[Told, list[Told]]:
         else:
             stored = stored_app(registry, name)
             alias, app = stored.app.alias, told_stored(stored)
+            if stored.app.kind is AppKind.STORE:
+                tickets = AppTickets(stores.database, stores.keys)
+                app |= told_ticket(await tickets.received_at(stored.app))
         changes = [told_change(change) for change in await stores.apps.history(alias, CHANGES)]
     return app | {"pools": pools_of(registry, alias)}, changes

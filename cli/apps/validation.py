@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+import aiohttp
+
 from cli.exits import APP_UNAVAILABLE, CANNOT_REACH, CREDENTIALS, FAILED
 from gateway.apps import App, AppKind
 from gateway.errors import GatewayError, Refused
 from gateway.feishu import open_session
+from gateway.tokens.endpoint import TokenEndpoint
 from gateway.tokens.issuer import Issuer
+from gateway.tokens.resends import ask_for_ticket
 from gateway.tokens.token import Credential
 from schemas.reply import ErrorType
 
@@ -28,8 +32,6 @@ class Verdict(StrEnum):
     """For another reason, such as the address of this machine."""
     UNREADABLE = "unreadable"
     """The stored secret cannot be opened, so there was nothing to ask with."""
-    NOT_CHECKED = "not_checked"
-    """A store app's credentials give a token only together with a ticket from Feishu."""
 
 
 _EXITS: Final = {
@@ -77,7 +79,10 @@ class Validation:
 
 
 async def validate_app(app: App) -> Validation:
-    """Ask Feishu for a token and throw it away; answers within the issuer's budget."""
+    """Ask Feishu for a token and throw it away, for a store app to push its ticket.
+
+    Answers within the budget of a request for a token.
+    """
     if app.unreadable is not None:
         return Validation(
             app,
@@ -85,18 +90,19 @@ async def validate_app(app: App) -> Validation:
             f"the stored secret cannot be read: {app.unreadable}",
             f"lark-service app set-secret {app.alias}",
         )
-    if app.kind is AppKind.STORE:
-        return Validation(
-            app,
-            Verdict.NOT_CHECKED,
-            "a store app cannot be checked before Feishu has pushed it an app ticket",
-        )
     async with open_session() as session:
         try:
-            await Issuer(session).issue(Credential.of(app), None)
+            await _ask(session, app)
         except GatewayError as error:
             return _failed(app, error)
     return Validation(app, Verdict.OK, f"{app.domain} takes the credentials of {app.app_id}")
+
+
+async def _ask(session: aiohttp.ClientSession, app: App) -> None:
+    if app.kind is AppKind.STORE:
+        await ask_for_ticket(TokenEndpoint(session), app)
+    else:
+        await Issuer(session).issue(Credential.of(app), None)
 
 
 def _failed(app: App, error: GatewayError) -> Validation:

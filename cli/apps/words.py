@@ -39,6 +39,11 @@ def told_stored(stored: StoredApp) -> Told:
     }
 
 
+def told_ticket(received_at: datetime | None) -> Told:
+    """When the ticket of a store app was handed in, None for never."""
+    return {"ticket_received_at": None if received_at is None else received_at.isoformat()}
+
+
 def pools_of(registry: Registry, alias: str) -> list[str]:
     """The pools of which the app is a member."""
     return [
@@ -84,6 +89,8 @@ def print_app(app: Told, changes: Iterable[Told]) -> None:
         "limits": json.dumps(app["limits"], ensure_ascii=False) if app["limits"] else "none",
         "secret changed": _day(app["secret_changed_at"]),
     }
+    if "ticket_received_at" in app:
+        facts["ticket"] = _day(app["ticket_received_at"]) or "none yet"
     print_facts(facts, changes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -16,6 +17,7 @@ EVENT: Final = "app_ticket"
 """The type of Feishu's event: /uAjLw4CM/ukTMukTMukTM/application-v6/event/app_ticket-events."""
 _TICKET: Final = re.compile(r"[!-~]{1,1024}")
 _SELECT: Final = "SELECT sealed FROM app_tickets WHERE alias = $1 AND app_id = $2"
+_RECEIVED: Final = "SELECT received_at FROM app_tickets WHERE alias = $1 AND app_id = $2"
 _UPSERT: Final = """
 INSERT INTO app_tickets (alias, app_id, sealed) VALUES ($1, $2, $3)
 ON CONFLICT (alias) DO UPDATE SET
@@ -41,6 +43,11 @@ class AppTickets:
         """Keep the ticket in place of the one before; raises what Database raises."""
         sealed = self._keys.seal(ticket.encode(), _context(app.alias))
         await self._database.execute(_UPSERT, app.alias, app.app_id, sealed)
+
+    async def received_at(self, app: App) -> datetime | None:
+        """When the app's ticket was handed in, None where there is none; as Database raises."""
+        row = await self._database.fetchrow(_RECEIVED, app.alias, app.app_id)
+        return None if row is None else row["received_at"]
 
     async def get(self, app: App) -> str | None:
         """The app's ticket, None where there is none that can be read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +93,20 @@ async def test_a_call_waits_for_a_ticket_and_is_carried_out_when_one_is_handed_i
         correlation_id=place,
         message_id=place,
     )
-    await eventually(lambda: shop.asked(RESEND_TICKET) == 1, within=20)
+    # The command asked once, to see whether Feishu takes the credentials.
+    await eventually(lambda: shop.asked(RESEND_TICKET) == 2, within=20)
     late = await shop.call(read("ou_late"), {"tenant": "t2"}, expiration="1500")
     assert_error(late, "store_unavailable", "not_executed", retryable=True)
     assert "lark-service app set-ticket shop" in late.error["hint"]
     assert requests_of(shop.simulated, place) == []
+    assert "none yet" in (await shop.run("show", "shop")).out
 
     ran = await shop.run("set-ticket", "shop", "--ticket-file", "-", stdin=json.dumps(shop.event))
     assert (ran.code, ran.err) == (0, "")
     reply = await shop.producer.reply_of(place, within=30)
     assert reply.json["ok"], reply.json
     assert reply.json["meta"]["attempts"] == 1
-    assert shop.asked(RESEND_TICKET) == 1
+    assert shop.asked(RESEND_TICKET) == 2
     [request] = requests_of(shop.simulated, place)
     assert (request["app_id"], request["tenant"]) == (SHOP, "t1")
 
@@ -162,3 +165,11 @@ async def test_a_ticket_comes_from_a_file_and_is_not_shown(shop: Shop) -> None:
     ran = await shop.run("set-ticket", SHOP, "--ticket-file", str(path), "--json")
     assert ran.json == {"ok": True, "app": "shop", "app_id": SHOP}
     assert ticket not in ran.out + ran.err
+
+
+async def test_show_says_when_the_last_ticket_was_handed_in(shop: Shop) -> None:
+    await shop.run("set-ticket", "shop", "--ticket-file", "-", stdin=json.dumps(shop.event))
+    told = (await shop.run("show", "shop", "--json")).json["app"]["ticket_received_at"]
+    received = datetime.fromisoformat(told)
+    assert abs((datetime.now(UTC) - received).total_seconds()) < 60
+    assert f"{received:%Y-%m-%d %H:%M:%S} UTC" in (await shop.run("show", "shop")).out

@@ -17,6 +17,7 @@ import pytest
 from gateway.database import Database
 from sandbox.feishu import DEFAULT_APP_ID, DEFAULT_SECRET, SandboxFeishu
 from sandbox.feishu.faults import Rule
+from sandbox.feishu.tickets import StoreApp
 from sandbox.feishu.tokens import TENANT_TOKEN
 from schemas import names
 from tests.support.command import COMMAND, Ran, plain_environment, run
@@ -182,19 +183,24 @@ async def test_validate_takes_an_alias_or_an_app_id_and_touches_no_stored_token(
     assert not rows
 
 
-async def test_an_app_of_the_store_is_stored_unchecked_and_says_so(desk: Desk) -> None:
+async def test_an_app_of_the_store_is_checked_by_asking_for_its_ticket(desk: Desk) -> None:
+    app_id = desk.at_feishu()
+    words = ("app", "add", "market", "--app-id", app_id, "--kind", "store", "--secret-file", "-")
     before = desk.token_requests
-    ran = await desk.run(
-        *("app", "add", "market", "--app-id", "cli_market", "--kind", "store"),
-        *("--secret-file", "-"),
-        stdin=SECRET,
-    )
+    built = await desk.run(*words, stdin=SECRET)
+    desk.simulated.world.tickets.apps[app_id] = StoreApp()
+    wrong = await desk.run(*words, stdin=NEW_SECRET)
+    added = await desk.run(*words, stdin=SECRET)
     validated = await desk.run("app", "validate", "market", "--json")
 
-    assert ran.code == 0, ran.err
-    assert "Not checked: a store app cannot be checked" in ran.err
+    assert built.code == 1
+    assert "Only store apps have an app ticket" in built.err
+    assert wrong.code == 3
+    assert added.code == 0, added.err
+    assert "lark-service app set-ticket market" in added.out
+    assert (validated.code, validated.json["verdict"]) == (0, "ok")
+    assert desk.simulated.world.tickets.apps[app_id].ticket
     assert desk.token_requests == before
-    assert (validated.code, validated.json["verdict"]) == (1, "not_checked")
 
 
 async def test_a_new_secret_is_stored_once_feishu_takes_it(desk: Desk) -> None:
