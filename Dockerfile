@@ -28,7 +28,9 @@ ENV PATH=/opt/lark-service/bin:$PATH \
     LARK_SERVICE_HEALTH_HOST=0.0.0.0 \
     LARK_SERVICE_HEALTH_PORT=8080
 COPY --from=build /opt/lark-service /opt/lark-service
-WORKDIR /var/empty
+# As the recovery guide prints them: python scripts/health_check.py.
+COPY scripts /opt/lark-service/scripts
+WORKDIR /opt/lark-service
 USER lark
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -49,8 +49,19 @@ def test_everything_that_waits_waits_for_healthy_servers(services: dict[str, Any
 def test_every_port_is_open_on_loopback_only(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
 
-    assert len(ports) == 3
+    assert len(ports) == 5
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_operators_reach_the_servers_from_the_machine_at_their_usual_ports(
+    services: dict[str, Any],
+) -> None:
+    usual = {"rabbitmq": 5672, "redis": 6379, "postgres": 5432}
+
+    for name, port in usual.items():
+        assert services[name]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert services["postgres"]["environment"]["POSTGRES_USER"] == "lark"
+    assert services["postgres"]["environment"]["POSTGRES_DB"] == "lark_service"
 
 
 def test_every_server_keeps_its_data_in_a_named_volume(services: dict[str, Any]) -> None:
@@ -102,6 +113,14 @@ def test_images_are_built_from_stages_that_exist(services: dict[str, Any]) -> No
     targets = {service["build"]["target"] for service in services.values() if "build" in service}
 
     assert targets <= stages
+
+
+def test_the_scripts_of_the_recovery_guide_are_where_the_image_works() -> None:
+    runtime = _DOCKERFILE[_DOCKERFILE.index("AS runtime") : _DOCKERFILE.index("AS demo")]
+    (folder,) = re.findall(r"^WORKDIR (\S+)$", runtime, re.MULTILINE)
+
+    assert f"COPY scripts {folder}/scripts\n" in runtime
+    assert "!scripts/*.py\n" in (ROOT / ".dockerignore").read_text()
 
 
 def test_the_image_runs_without_rights_and_with_locked_dependencies() -> None:
