@@ -24,6 +24,7 @@ from gateway.limits.protocol import Limits
 from gateway.limits.shadow_limiter import ObservingLimiter
 from gateway.limits.told import Told
 from gateway.limits.view import LimitView
+from gateway.member_claims import MemberClaims
 from gateway.metrics import Metrics
 from gateway.overflow_queues import OverflowRegistry
 from gateway.quota import Quotas
@@ -46,6 +47,8 @@ from .dead_letters import DeadLetterHandler
 from .endings import Endings
 from .intake import Intake, Source
 from .limit_reports import LimitReports
+from .members import Members
+from .opening import Opener
 from .overflow import Mover
 from .overflow_channel import OverflowChannel
 from .overflow_queues import MOST_TAKEN, OverflowQueues
@@ -55,6 +58,7 @@ from .process import Process
 from .publisher import Publisher
 from .scheduler import Scheduler
 from .topology import Topology
+from .tries import Tries
 
 DEAD_LETTER_PREFETCH = 100
 MOST_HELD = 32
@@ -140,16 +144,15 @@ async def open_process(
         most_held = max(1, min(MOST_HELD, settings.prefetch // 4))
         backlog = Backlog()
         scheduler = Scheduler(limiter, cap=most_held, backlog=backlog)
+        dimensions = Dimensions(parts.catalogue)
+        members = Members(parts.apps, dimensions, backlog, limiter.paused)
         url = settings.rabbitmq_url.get_secret_value()
         publisher = Publisher(url, metrics)
         endings = Endings(publisher, Patience(most_held), metrics, parts.redactor)
         registry, channel = OverflowRegistry(database), OverflowChannel()
-        dimensions = Dimensions(parts.catalogue)
         pipeline = Pipeline(
-            apps=parts.apps,
-            dimensions=dimensions,
-            scheduler=scheduler,
-            executor=executor,
+            opener=Opener(parts.apps, dimensions, members, MemberClaims(redis)),
+            tries=Tries(parts.apps, members, scheduler, executor, metrics),
             endings=endings,
             policy=policy,
             metrics=metrics,

@@ -71,6 +71,8 @@ class History:
     """When it was moved into an overflow queue; 0 where it never was."""
     producer: str | None
     made_up_id: bool
+    member: str | None = None
+    """The app of the pool that may have executed it: no other may be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ def history_of(delivery: Delivery) -> History:
         user = delivery.properties.user_id
         return History(delivery.received, 0, 0, 0.0, 0.0, user if _is_text(user) else None, False)
     producer = headers.get(names.HEADER_ORIGIN_USER)
+    member = headers.get(names.HEADER_MEMBER)
     return History(
         first_seen=_number(headers, names.HEADER_FIRST_SEEN, delivery.received * 1000) / 1000,
         attempts=int(_number(headers, names.HEADER_ATTEMPTS, 0)),
@@ -143,6 +146,7 @@ def history_of(delivery: Delivery) -> History:
         moved_at=_number(headers, names.HEADER_MOVED_AT, 0) / 1000,
         producer=producer if _is_text(producer) else None,
         made_up_id=headers.get(names.HEADER_MADE_UP) is True,
+        member=member if _is_text(member) else None,
     )
 
 

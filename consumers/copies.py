@@ -84,6 +84,8 @@ def delayed_copy(
         headers[names.HEADER_MADE_UP] = True
     if envelope.history.producer is not None:
         headers[names.HEADER_ORIGIN_USER] = envelope.history.producer
+    if envelope.history.member is not None:
+        headers[names.HEADER_MEMBER] = envelope.history.member
     return kept_properties(delivery) | {"headers": headers}
 
 

@@ -99,7 +99,8 @@ class Endings:
                 answer=answer,
                 error=error,
                 attempts=work.job.attempts if work else history_of(delivery).attempts,
-                app=alias,
+                app=work.job.app.alias if work else alias,
+                pool=work.job.pool if work else None,
                 api=work.job.route.name if work else None,
                 timing=work.timing() if work else None,
             )
@@ -145,6 +146,7 @@ class Endings:
             "call ended",
             call_id=address.call_id,
             app=alias,
+            member=work.job.app.alias if work and work.job.pool else None,
             api=api,
             outcome=outcome,
             code=error.code if error else None,

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 
 import structlog
 
-from gateway.apps import Apps
-from gateway.dimensions import Dimensions
-from gateway.errors import Expired, GatewayError, Refused
-from gateway.executor import Ended, Executor
-from gateway.jobs import prepare
+from gateway.errors import GatewayError, Refused
+from gateway.executor import Ended
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
 from schemas import names
 from schemas.reply import ErrorType, Outcome
 
-from .body import parse_call
-from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope
+from .codec import Delivery, Poison, address_of
 from .copies import delayed_copy, rung_after, rung_within
 from .endings import Endings
+from .opening import Opener
 from .overflow import Mover
-from .scheduler import Scheduler
 from .settlement import Finish, end_unopened, finish, redelivered_unsafe, settle
+from .tries import Tries
 from .turns import Closing, Overflow, Park, no_slot
 from .work import Work
 
@@ -40,19 +36,15 @@ class Pipeline:
     def __init__(
         self,
         *,
-        apps: Apps,
-        dimensions: Dimensions,
-        scheduler: Scheduler,
-        executor: Executor,
+        opener: Opener,
+        tries: Tries,
         endings: Endings,
         policy: RetryPolicy,
         metrics: Metrics,
         overflow: Mover,
     ) -> None:
-        self._apps = apps
-        self._dimensions = dimensions
-        self._scheduler = scheduler
-        self._executor = executor
+        self._opener = opener
+        self._tries = tries
         self._endings = endings
         self._policy = policy
         self._metrics = metrics
@@ -62,7 +54,7 @@ class Pipeline:
     async def process(self, delivery: Delivery, alias: str) -> bool:
         """Carry a delivery to its end. True: it may be acked; False: it goes back to its queue."""
         try:
-            work = self._open(delivery, alias)
+            work = self._opener.open(delivery, alias)
         except (Poison, GatewayError) as problem:
             await self._end_unopened(delivery, alias, problem)
             return True
@@ -86,25 +78,6 @@ class Pipeline:
         error = Refused(ErrorType.INTERNAL, "a defect in the gateway", outcome=Outcome.UNKNOWN)
         await self._end_unopened(delivery, alias, error)
 
-    def _open(self, delivery: Delivery, alias: str) -> Work:
-        app = self._apps.get(alias)
-        check_reply_to(delivery)
-        envelope = open_envelope(delivery)
-        call = parse_call(delivery.body)
-        job = prepare(
-            app,
-            call,
-            self._dimensions,
-            call_id=envelope.call_id,
-            id_given=envelope.id_given,
-            deadline=envelope.deadline,
-        )
-        job.attempts, job.tries = envelope.history.attempts, envelope.history.tries
-        # Of a call that was sent and not ended, the attempt had no answer that would end it.
-        job.doubtful = job.harmless and job.attempts > 0
-        address = replace(address_of(delivery), call_id=envelope.call_id)
-        return Work(delivery, alias, address, envelope, job)
-
     async def _carry(self, work: Work) -> bool:
         if work.delivery.redelivered and not work.job.redeliverable:
             unsafe = redelivered_unsafe(work.job)
@@ -122,10 +95,15 @@ class Pipeline:
                 ended = Ended(None, no_slot(max(0.0, elsewhere.not_before - time.time())))
             except Closing:
                 return await self._give_back(work)
+            passed = self._opener.pass_on(work, ended)
+            if passed is None:
+                continue
+            ended = passed
             decision = settle(
                 ended.error, work.job, time.time(), self._policy, has_reply_to=work.has_reply_to
             )
             if isinstance(decision, Finish):
+                await self._opener.end(work, decision.error)
                 await self._endings.of_work(work, decision, ended.answer)
                 return True
             rung = rung_after(decision.delay)
@@ -134,27 +112,14 @@ class Pipeline:
                 await self._send_later(work, rung, "retry")
                 return True
             await asyncio.sleep(decision.delay)
+            self._opener.choose_again(work)
 
     async def _try(self, work: Work) -> Ended:
-        job = work.job
-        if time.time() >= job.deadline:
-            return Ended(None, Expired())
         try:
-            turn = await self._scheduler.turn(
-                job, work.lane, producer=work.producer, moved=work.moved
-            )
+            await self._opener.claim(work)
         except GatewayError as error:
             return Ended(None, error)
-        try:
-            job.permit_at = turn.permit_at
-            work.waited += turn.waited
-            wait = self._metrics.limit_wait_seconds.labels(job.route.name, work.lane)
-            wait.observe(turn.waited)
-            # Its secret may have been changed while the call waited.
-            job.app = self._apps.current(job.app)
-            return await self._executor.execute(job)
-        finally:
-            self._scheduler.finished(job, turn)
+        return await self._tries.make(work)
 
     async def _wait_elsewhere(self, work: Work, why: Overflow | Park) -> bool:
         """Have the call wait in the broker; False where it would come back too late from there."""

@@ -49,11 +49,13 @@ def reply_body(
     error: CallError | None,
     attempts: int,
     app: str | None = None,
+    pool: str | None = None,
     api: str | None = None,
     timing: Timing | None = None,
 ) -> bytes:
     """Print a reply: the five keys always, empty optional ones not at all."""
-    meta: dict[str, Any] = {"app": app, "api": api, "attempts": attempts, "duplicate": False}
+    meta: dict[str, Any] = {"app": app, "pool": pool, "api": api}
+    meta |= {"attempts": attempts, "duplicate": False}
     if answer is not None:
         meta["log_id"] = answer.log_id
     if timing is not None:

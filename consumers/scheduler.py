@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -99,6 +99,15 @@ class Scheduler:
             for waiter in line.waiters()
             for bucket in waiter.job.buckets
         )
+
+    def dismiss(self, judge: Callable[[Job], Exception | None]) -> None:
+        """Take everyone out of line for whom *judge* names a reason."""
+        for line in list(self._lines.values()):
+            for waiter in list(line.waiters()):
+                if reason := judge(waiter.job):
+                    line.remove(waiter)
+                    waiter.fail(reason)
+            self._wake(line)
 
     def close(self) -> None:
         """Send everyone who waits home; nobody is admitted any more."""

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from gateway.executor import Ended
 from gateway.jobs import Job
 from schemas import names
+from schemas.call import Call
 from schemas.names import Lane
 
 from .codec import Address, Delivery, Envelope
 from .replies import Timing
+
+
+@dataclass(slots=True)
+class Routing:
+    """The way of a pool's call from member to member."""
+
+    call: Call
+    refusals: dict[str, Ended] = field(default_factory=dict)
+    """Who could not serve it, and how that was said, in the order in which they were asked."""
+    claimed: str | None = None
+    """Who is known to have it, by whoever takes it up after a crash."""
 
 
 @dataclass(slots=True)
@@ -22,6 +35,8 @@ class Work:
     address: Address
     envelope: Envelope
     job: Job
+    routing: Routing | None = None
+    """None for an app's own call."""
     waited: float = 0.0
     """Seconds spent waiting for a permit, in an overflow queue or in line."""
 
@@ -32,13 +47,27 @@ class Work:
     @property
     def lane(self) -> Lane:
         """The lane that the producer chose; a delayed copy keeps its routing key."""
-        words = self.delivery.routing_key.split(".")
-        return "interactive" if words[1:2] == ["interactive"] else "bulk"
+        return lane_of(self.delivery)
 
     @property
     def moved(self) -> bool:
         """Whether it was in an overflow queue, where it must not go again."""
         return self.envelope.history.moved_at > 0
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the gateway sent it on itself, and so knows of every attempt before."""
+        return self.delivery.exchange in names.OWN_EXCHANGES
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a member of the pool may have executed it, so that no other may be asked."""
+        return self.envelope.history.member is not None
+
+    def bind(self, member: str) -> None:
+        """Have it stay with this member, in this process and in every copy."""
+        history = replace(self.envelope.history, member=member)
+        self.envelope = replace(self.envelope, history=history)
 
     @property
     def producer(self) -> str | None:
@@ -60,3 +89,9 @@ class Work:
             upstream_ms=round(upstream * 1000),
             total_ms=max(0, round(total * 1000)),
         )
+
+
+def lane_of(delivery: Delivery) -> Lane:
+    """The lane in the routing key."""
+    words = delivery.routing_key.split(".")
+    return "interactive" if words[1:2] == ["interactive"] else "bulk"

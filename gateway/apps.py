@@ -95,10 +95,24 @@ class Apps:
         return frozenset((*apps, *(pool.alias for pool in self._pools.values() if pool.removed)))
 
     def get(self, alias: str) -> App:
-        """Find an app that calls may be made for.
+        """Find an app that calls can be made for now.
+
+        Raises what `find` raises, and NotNow where its secret cannot be read.
+        """
+        app = self.find(alias)
+        if app.unreadable is not None:
+            raise NotNow(
+                ErrorType.STORE_UNAVAILABLE,
+                f"the secret of the app {alias!r} cannot be read: {app.unreadable}",
+                retry_after=_UNREADABLE_SECONDS,
+            )
+        return app
+
+    def find(self, alias: str) -> App:
+        """Find an app that takes calls, though they may have to wait.
 
         Raises Refused as `unrouted` where there is none of that alias and as `app_unavailable`
-        where it is disabled, NotNow where its secret cannot be read.
+        where it is disabled.
         """
         app = self._apps.get(alias)
         if app is None or app.status is AppStatus.REMOVED:
@@ -108,12 +122,6 @@ class Apps:
                 ErrorType.APP_UNAVAILABLE,
                 f"the app {alias!r} is disabled in the gateway",
                 hint=f"lark-service app enable {alias}",
-            )
-        if app.unreadable is not None:
-            raise NotNow(
-                ErrorType.STORE_UNAVAILABLE,
-                f"the secret of the app {alias!r} cannot be read: {app.unreadable}",
-                retry_after=_UNREADABLE_SECONDS,
             )
         return app
 

@@ -24,6 +24,8 @@ class Job:
     """One call on its way. *deadline* is Unix time; the counters change as it is tried."""
 
     call_id: str
+    alias: str
+    """What it was called by: the app's own alias, or that of a pool that the app serves."""
     app: App
     route: Route
     klass: ApiClass
@@ -58,6 +60,11 @@ class Job:
     upstream_seconds: float = 0.0
 
     @property
+    def pool(self) -> str | None:
+        """The pool that the app serves the call for; None where the call is the app's own."""
+        return None if self.alias == self.app.alias else self.alias
+
+    @property
     def tenant(self) -> str | None:
         """The tenant whose limits and quotas hold; None for the app's only one, or no one's."""
         return _tenant(self.holder)
@@ -71,15 +78,21 @@ def prepare(
     call_id: str,
     id_given: bool,
     deadline: float,
+    alias: str | None = None,
 ) -> Job:
-    """Make a job; raise Refused where the call cannot be made for this app."""
+    """Make a job; raise Refused where the call cannot be made for this app.
+
+    *alias* is that of the pool that the app serves the call for.
+    """
+    alias = alias or app.alias
     path = call.filled_path()
     route = dimensions.catalogue.route(call.method, path)
     query: Mapping[str, Any] = call.query
     body = call.body
     placed = False
     if route.klass is ApiClass.KEYED:
-        key = derive_key(app.alias, call_id)
+        # Not of the member's alias: whichever has it, the call is the same.
+        key = derive_key(alias, call_id)
         keyed = with_idempotency_key(route, query, body, key)
         query, body, placed = keyed.query, keyed.body, keyed.placed
     klass = class_of(route, placed)
@@ -90,6 +103,7 @@ def prepare(
     buckets = dimensions.buckets(app, _tenant(holder), route, path, query, body)
     return Job(
         call_id=call_id,
+        alias=alias,
         app=app,
         route=route,
         klass=klass,

@@ -90,7 +90,10 @@ class Meta(_Model):
 
     attempts: Annotated[int, Field(ge=0)]
     duplicate: bool
-    app: str | None = None
+    app: str | None = Field(default=None, description="The app that the call was made for.")
+    pool: str | None = Field(
+        default=None, description="The pool that was called, where its member `app` served."
+    )
     api: str | None = None
     log_id: str | None = None
     queue_ms: Annotated[int, Field(ge=0)] | None = None

@@ -8,17 +8,22 @@ from typing import Any, cast
 import orjson
 import pytest
 
+from consumers.backlog import Backlog
 from consumers.codec import Delivery
 from consumers.endings import Endings
+from consumers.members import Members
+from consumers.opening import Opener
 from consumers.overflow import Mover
 from consumers.pipeline import Pipeline
 from consumers.scheduler import Scheduler
 from consumers.settlement import Finish
+from consumers.tries import Tries
 from consumers.turns import Closing, Overflow, Park, Turn
 from consumers.work import Work
 from gateway.apps import Apps
 from gateway.executor import Ended, Executor
 from gateway.limits.buckets import Bucket
+from gateway.member_claims import MemberClaims
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
 from schemas import names
@@ -73,14 +78,15 @@ class Steps:
 
 
 def pipeline(steps: Steps) -> Pipeline:
+    apps, metrics = Apps([APP]), Metrics()
+    members = Members(apps, dimensions(), Backlog(), list)
+    tries = Tries(apps, members, cast(Scheduler, steps), cast(Executor, steps), metrics)
     return Pipeline(
-        apps=Apps([APP]),
-        dimensions=dimensions(),
-        scheduler=cast(Scheduler, steps),
-        executor=cast(Executor, steps),
+        opener=Opener(apps, dimensions(), members, cast(MemberClaims, None)),
+        tries=tries,
         endings=cast(Endings, steps),
         policy=RetryPolicy(),
-        metrics=Metrics(),
+        metrics=metrics,
         overflow=cast(Mover, steps),
     )
 
