@@ -52,6 +52,8 @@ UPDATE apps SET status = $3, updated_at = now(), revision = $2 WHERE alias = $1
 _PURGE: Final = """
 WITH gone AS (
     DELETE FROM apps WHERE alias = $1 AND status = 'removed' RETURNING 1
+), gone_ticket AS (
+    DELETE FROM app_tickets WHERE alias = $1 AND EXISTS (SELECT FROM gone)
 ), gone_pool AS (
     DELETE FROM pools WHERE alias = $1 AND removed RETURNING 1
 )

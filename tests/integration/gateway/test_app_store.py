@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import orjson
 import pytest
@@ -15,14 +16,17 @@ from gateway.app_rows import ChangedMeanwhile, RegistryError, StoredApp
 from gateway.app_store import AppStore
 from gateway.apps import App, AppKind, AppStatus
 from gateway.crypto import KeyRing
-from gateway.database import Database
+from gateway.database import Connection, Database
 from gateway.pool_store import PoolStore
 from gateway.site_limits import LimitsError
+from gateway.tokens.tickets import AppTickets
 
 KEYS = KeyRing([bytes(range(32))])
 DOMAIN = "https://open.feishu.cn"
 OWN = App("default", "cli_own", SecretStr("own-secret"), DOMAIN)
 SECRET = "a-secret-that-nobody-may-see"
+
+T = TypeVar("T")
 
 
 def new_app(alias: str = "", **changes: object) -> App:
@@ -49,6 +53,14 @@ def store(database: Database) -> AppStore:
 @pytest.fixture
 def pools(database: Database) -> PoolStore:
     return PoolStore(database, actor="tests")
+
+
+class Repeating(Database):
+    """Loses the connection once each transaction is committed, and so makes it again."""
+
+    async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        await super().transaction(work)
+        return await super().transaction(work)
 
 
 async def added(store: AppStore, app: App) -> StoredApp:
@@ -183,6 +195,20 @@ async def test_of_two_operators_who_saw_the_same_one_is_told(store: AppStore) ->
     assert stored.limits == {"total": ("100/60", "200/60")[won[0]]}
 
 
+async def test_a_change_whose_end_was_not_heard_is_not_made_twice(database_url: str) -> None:
+    database = Repeating(database_url)
+    store = AppStore(database, KEYS)
+    app = new_app()
+
+    seen = await added(store, app)
+    await store.disable(seen)
+
+    rows = await database.fetch("SELECT 1 FROM app_audit WHERE alias = $1", app.alias)
+    assert len(rows) == 2
+    await database.execute("DELETE FROM apps")
+    await database.close()
+
+
 async def test_changes_that_come_together_are_all_made(store: AppStore) -> None:
     before = await store.revision()
     apps = [new_app() for _ in range(8)]
@@ -218,6 +244,19 @@ async def test_wrong_limits_are_refused_as_in_the_file(store: AppStore) -> None:
     assert f"[apps.{seen.app.alias}] has 'all', but may hold only total, limits" in text
     assert f"[apps.{seen.app.alias}] 'total'" in text
     assert f"[apps.{seen.app.alias}.limits] 'GET /a'" in text
+
+
+async def test_an_app_that_is_purged_leaves_no_ticket(store: AppStore, database: Database) -> None:
+    gone, other = [await added(store, new_app(kind=AppKind.STORE)) for _ in range(2)]
+    tickets = AppTickets(database, KEYS)
+    for stored in (gone, other):
+        await tickets.put(stored.app, "ticket")
+    await store.remove(gone)
+    assert await tickets.get(gone.app)
+
+    assert await store.purge(gone.app.alias)
+    assert await tickets.get(gone.app) is None
+    assert await tickets.get(other.app)
 
 
 async def test_a_removed_app_stays_until_it_is_purged(store: AppStore) -> None:
