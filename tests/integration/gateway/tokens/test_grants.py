@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -15,7 +16,7 @@ from structlog.testing import capture_logs
 from gateway import redis_client
 from gateway.apps import Apps
 from gateway.crypto import KeyRing
-from gateway.database import Database, DatabaseUnavailable
+from gateway.database import Connection, Database, DatabaseUnavailable
 from gateway.errors import AttemptFailed, GatewayError, NotNow, Refused
 from gateway.metrics import Metrics
 from gateway.tokens.grant_keeper import GrantKeeper
@@ -39,6 +40,8 @@ from tests.support.proxy import Proxy, proxied
 from tests.support.waiting import eventually
 
 NOBODY = "redis://127.0.0.1:1/0"
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -331,6 +334,33 @@ async def test_a_late_pair_takes_no_place_of_a_newer_grant(
     newer = await user.authorize()
     assert not await process.store.save(user.credential, grant.refresh_print, late, 0.0)
     assert (await process.grants.issue(user.credential, None)).token == newer.access_token
+
+
+class SentAgain(Database):
+    """Commits each transaction twice, as when the answer to the first commit is lost."""
+
+    async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        await super().transaction(work)
+        return await super().transaction(work)
+
+
+async def test_a_commit_whose_answer_is_lost_is_taken_for_what_it_is(
+    start: StartProcess, user: User, feishu: Simulated, migrated_url: str
+) -> None:
+    await user.authorize()
+    await user.expire()
+    database = SentAgain(migrated_url)
+    store = GrantStore(database, KEYS, lease_seconds=LEASE_SECONDS)
+    async with aiohttp.ClientSession() as session:
+        process = await start()
+        grants = UserGrants(store, OAuth(session), process.successors, Metrics())
+        issued = await grants.issue(user.credential, None)
+        await grants.close()
+    await database.close()
+    assert user.accepted(issued.token)
+    row = await user.row()
+    assert (row["state"], row["fence"]) == ("active", 1)
+    assert (statistics(feishu).refreshed, statistics(feishu).spent_used) == (1, 0)
 
 
 async def test_while_postgres_is_away_no_refresh_token_is_spent(
