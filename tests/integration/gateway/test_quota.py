@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from gateway.apps import AppKind
 from gateway.codes import meaning_of
 from gateway.errors import Refused
 from gateway.jobs import Job
@@ -121,6 +122,20 @@ async def test_other_apps_and_what_is_not_counted_go_on(start: Start) -> None:
     assert not await is_stopped(quotas, other)
     assert not await is_stopped(quotas, read())
     assert await is_stopped(quotas, bulk())
+
+
+async def test_the_other_tenants_of_a_store_app_go_on_in_every_process(start: Start) -> None:
+    def of(tenant: str) -> Job:
+        app = replace(APP, kind=AppKind.STORE)
+        return job_of("POST", "/open-apis/im/v1/messages", app, **{"as": {"tenant": tenant}})
+
+    first, second = await start(), await start()
+    await first.exhausted(of("t1"), used_up())
+    await second.look()
+    for quotas in (first, second):
+        assert await is_stopped(quotas, of("t1"))
+        assert not await is_stopped(quotas, of("t2"))
+        assert not await is_stopped(quotas, send())
 
 
 async def test_a_quota_of_the_day_stops_its_api_until_the_day_ends(
