@@ -195,18 +195,18 @@ async def test_of_two_operators_who_saw_the_same_one_is_told(store: AppStore) ->
     assert stored.limits == {"total": ("100/60", "200/60")[won[0]]}
 
 
-async def test_a_change_whose_end_was_not_heard_is_not_made_twice(database_url: str) -> None:
-    database = Repeating(database_url)
-    store = AppStore(database, KEYS)
-    app = new_app()
+async def test_a_change_whose_end_was_not_heard_is_not_made_twice(
+    database: Database, database_url: str
+) -> None:
+    repeating = Repeating(database_url)
+    store, app = AppStore(repeating, KEYS), new_app()
 
     seen = await added(store, app)
     await store.disable(seen)
 
     rows = await database.fetch("SELECT 1 FROM app_audit WHERE alias = $1", app.alias)
     assert len(rows) == 2
-    await database.execute("DELETE FROM apps")
-    await database.close()
+    await repeating.close()
 
 
 async def test_changes_that_come_together_are_all_made(store: AppStore) -> None:

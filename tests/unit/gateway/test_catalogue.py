@@ -190,6 +190,18 @@ def test_an_app_may_have_limits_of_its_own() -> None:
     assert catalogue.unlisted == (new,)
 
 
+def test_what_postgres_holds_breaks_nothing_that_the_file_says() -> None:
+    item, whole = "GET /open-apis/new/v1/list", "GET /open-apis/new/v1/:id"
+    file = {"shop": AppLimits(), "zoo": AppLimits(limits={item: (Window(3, 1),)})}
+    stored = read_app_limits("shop", {"limits": {whole: "2/1"}})
+
+    live = Catalogue(TABLE, SiteLimits(apps=file)).with_apps({"shop": stored})
+
+    things, listed = (live.route("GET", f"/open-apis/new/v1/{name}") for name in ("7", "list"))
+    assert live.limits_of("shop", things)[0] == (Window(2, 1),)
+    assert live.limits_of("zoo", listed)[0] == (Window(3, 1),)
+
+
 def test_wrong_limits_of_several_tables_are_named_together() -> None:
     wrong = {"HEAD /x": CAUTIOUS}
     with pytest.raises(LimitsError) as caught:
