@@ -99,7 +99,7 @@ def prepare(
     harmless = call.retry == "always" or klass is not ApiClass.NEITHER
     # Without a call id the key is made up per delivery: after a crash it would be another one.
     same_key = klass is not ApiClass.KEYED or id_given or call.retry == "always"
-    holder = holder_of(app, call)
+    holder = _holder(app, call)
     buckets = dimensions.buckets(app, _tenant(holder), route, path, query, body)
     return Job(
         call_id=call_id,
@@ -118,7 +118,7 @@ def prepare(
     )
 
 
-def holder_of(app: App, call: Call) -> Holder | None:
+def _holder(app: App, call: Call) -> Holder | None:
     """Whose token the call carries, None for none; raises Refused where the app has no such."""
     store = app.kind is AppKind.STORE
     match call.as_:
