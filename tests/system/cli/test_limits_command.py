@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.database import Database
 from gateway.limit_rules import API, KINDS, limit_rules
 from tests.support.command import run
 
@@ -29,13 +30,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("block", blocks("console"))
-async def test_the_document_shows_what_its_commands_print(folder: Path, block: str) -> None:
+async def test_the_document_shows_what_its_commands_print(
+    folder: Path, block: str, database_url: str
+) -> None:
+    database = Database(database_url)
+    await database.migrate()
+    await database.close()
     line, _, shown = block.partition("\n")
     setting, command, *words = shlex.split(line.removeprefix("$ "))
     name, _, value = setting.partition("=")
     assert command == "lark-service"
 
-    ran = await run(*words, folder=folder, **{name: value})
+    ran = await run(*words, folder=folder, **{name: value}, DATABASE_URL=database_url)
 
     assert (ran.code, ran.err, ran.out) == (0, "", shown)
 
@@ -53,6 +59,19 @@ async def test_the_documents_file_is_accepted_whole(folder: Path) -> None:
     )
 
     assert (ran.code, ran.err) == (0, "")
+
+
+async def test_without_postgres_the_limits_of_the_file_are_explained_with_a_word(
+    folder: Path,
+) -> None:
+    words = ("limits", "explain", "POST", MESSAGES, "--app", "shop")
+    ran = await run(*words, folder=folder, DATABASE_URL="postgresql://lark@127.0.0.1:1/none")
+
+    assert ran.code == 0
+    assert "app shop" in ran.out
+    assert "Without the limits that Postgres may hold for the app: Postgres at 127.0.0.1:1" in (
+        ran.err
+    )
 
 
 async def test_json_holds_windows_spans_shares_and_sources(tmp_path: Path) -> None:
