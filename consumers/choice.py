@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError, NotNow
@@ -27,17 +27,17 @@ class Standing:
     """Seconds that its limit needs for the calls ahead."""
     paused: bool = False
     failing: bool = False
+    turn: int = 0
+    """How many choices had been made when it was chosen last."""
 
 
-def choose(members: Sequence[Standing], turn: int) -> Standing:
-    """The member with the most headroom; equal ones have it in turn.
+def choose(members: Iterable[Standing]) -> Standing:
+    """The member with the most headroom; of equal ones that which was chosen longest ago.
 
     One that fails is asked when all do, and one that is paused before it: either may be well again.
     """
-    first = turn % len(members)
     return min(
-        [*members[first:], *members[:first]],
-        key=lambda member: (member.failing, member.paused, member.line),
+        members, key=lambda member: (member.failing, member.paused, member.line, member.turn)
     )
 
 

@@ -44,7 +44,8 @@ class Members:
         self._backlog = backlog
         self._paused = paused
         self._clock = clock
-        self._turns = itertools.count()
+        self._turns = itertools.count(1)
+        self._turn_of: dict[str, int] = {}
         self._trying: Counter[str] = Counter()
         """Calls in line and under way, by the key of their API's bucket."""
         self._failing: dict[tuple[App, str], float] = {}
@@ -70,9 +71,14 @@ class Members:
                     paused=any(bucket.key in paused for bucket in buckets),
                     failing=app.unreadable is not None
                     or self._is_failing(app, route.name, buckets[0]),
+                    turn=self._turn_of.get(app.alias, 0),
                 )
             )
-        return found[choose(standings, next(self._turns)).alias] if standings else None
+        if not standings:
+            return None
+        chosen = choose(standings).alias
+        self._turn_of[chosen] = next(self._turns)
+        return found[chosen]
 
     def entered(self, job: Job) -> None:
         """A call gets in line for its app."""

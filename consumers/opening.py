@@ -70,7 +70,7 @@ class Opener:
             return
         if routing.claimed or (work.is_copy and not work.delivery.redelivered):
             await self._claims.give(pool, call_id, member)
-        elif (holder := await self._claims.take(pool, call_id, member)) != member:
+        elif holder := await self._claims.take(pool, call_id, member):
             # It was sent by a process that crashed, or published twice.
             work.bind(holder)
             self._serve_by(work, routing, self._bound_to(holder))

@@ -25,17 +25,17 @@ class MemberClaims:
         self._redis = redis
         self._prefix = prefix
 
-    async def take(self, pool: str, call_id: str, member: str) -> str:
-        """Claim the call for a member, unless another has it; returns who has it."""
+    async def take(self, pool: str, call_id: str, member: str) -> str | None:
+        """Claim the call for a member, unless it was claimed before; returns for whom, then."""
         key = self._key(pool, call_id)
         try:
             async with asyncio.timeout(_TIMEOUT):
                 if await self._redis.set(key, member, nx=True, ex=WINDOW_SECONDS):
-                    return member
+                    return None
                 holder = await self._redis.get(key)
         except _AWAY:
-            return member
-        return holder.decode() if isinstance(holder, bytes) else member
+            return None
+        return holder.decode() if isinstance(holder, bytes) else None
 
     async def give(self, pool: str, call_id: str, member: str) -> None:
         """Pass the call on to this member: the one before surely has not executed it."""

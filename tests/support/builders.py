@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -95,6 +96,8 @@ def make_answer(status: int = 200, document: Any = None, **changes: Any) -> Answ
 def make_copy(delivery: Delivery, **history: Any) -> Delivery:
     """The delivery as it comes back from a retry rung."""
     envelope = open_envelope(delivery)
+    member = history.pop("member", None)
+    envelope = replace(envelope, history=replace(envelope.history, member=member))
     counters = {"attempts": 0, "tries": 0, "not_before": 0.0, **history}
     properties = delayed_copy(delivery, envelope, **counters)
     return make_delivery(

@@ -24,6 +24,7 @@ FORGED = {
     names.HEADER_FIRST_SEEN: 1,
     names.HEADER_NOT_BEFORE: 2**62,
     names.HEADER_MADE_UP: True,
+    names.HEADER_MEMBER: "nobody",
     names.HEADER_STATUS: "ok",
     names.HEADER_DEAD_REASON: "failed",
     names.HEADER_DEAD_ERROR: "{}",
