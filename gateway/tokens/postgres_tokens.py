@@ -17,8 +17,10 @@ from .together import Together
 from .token import Credential, Token
 
 POSTGRES_SECONDS = 1.0
-_AT_ONCE = 4
-"""One connection fewer than the pool has, so that a crowd of tokens leaves one to the others."""
+_READS_AT_ONCE, _WRITES_AT_ONCE = 2, 2
+"""One connection fewer than the pool has, so that a crowd of tokens leaves one to the others.
+
+Apart, since writes may wait for a lock that somebody holds, which reads never do."""
 
 T = TypeVar("T")
 
@@ -29,7 +31,8 @@ class PostgresTokens:
     def __init__(self, database: Database, keys: KeyRing, *, clock: Clock = time.monotonic) -> None:
         self._database = database
         self._sealer = Sealer("postgres", keys, clock)
-        self._bound = Bound(POSTGRES_SECONDS, _AT_ONCE)
+        self._reads = Bound(POSTGRES_SECONDS, _READS_AT_ONCE)
+        self._writes = Bound(POSTGRES_SECONDS, _WRITES_AT_ONCE)
         self._rows = Together(self._ask)
 
     async def look(self, credential: Credential) -> Found:
@@ -63,7 +66,7 @@ class PostgresTokens:
                 token.expires_at - now,
             )
 
-        await self._stored(write)
+        await _stored(self._writes, write)
 
     async def drop(self, token: Token) -> None:
         """Delete the token if it is still exactly this one, and let all processes forget it."""
@@ -71,7 +74,7 @@ class PostgresTokens:
 
     async def dropped(self, seconds: float) -> frozenset[bytes]:
         """The fingerprints of the tokens dropped in the last so many seconds."""
-        rows = await self._stored(lambda: self._database.fetch(statements.DROPPED, seconds))
+        rows = await _stored(self._reads, lambda: self._database.fetch(statements.DROPPED, seconds))
         return frozenset(row["fingerprint"] for row in rows)
 
     async def lock(self, credential: Credential, owner: str) -> bool:
@@ -101,13 +104,14 @@ class PostgresTokens:
             rows = await self._database.fetch(statements.LOOK, keys)
             return {row["credential"]: {**row, "asked_at": asked_at} for row in rows}
 
-        return await self._stored(read)
+        return await _stored(self._reads, read)
 
     async def _execute(self, sql: str, *arguments: Any) -> int:
-        return await self._stored(lambda: self._database.execute(sql, *arguments))
+        return await _stored(self._writes, lambda: self._database.execute(sql, *arguments))
 
-    async def _stored(self, statement: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        try:
-            return await self._bound.run(statement)
-        except GatewayError as error:
-            raise StoreAway(error.message) from error
+
+async def _stored(bound: Bound, statement: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    try:
+        return await bound.run(statement)
+    except GatewayError as error:
+        raise StoreAway(error.message) from error

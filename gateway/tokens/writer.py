@@ -88,6 +88,9 @@ class Writer:
                     log.warning(
                         "token waits for Postgres", reason=str(error), pending=len(self._pending)
                     )
+                if self._pending.get(key) is change:
+                    # Behind the others: it may be this row alone that is locked.
+                    self._pending[key] = self._pending.pop(key)
                 await asyncio.sleep(pause * (0.5 + self._draw()))
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue

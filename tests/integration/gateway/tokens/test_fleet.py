@@ -16,11 +16,10 @@ from tests.support.waiting import eventually
 from .conftest import Process, Simulated, StartProcess, many_calls
 
 
-async def kept(process: Process, feishu: Simulated, value: str) -> None:
+async def kept(process: Process, token: Token) -> None:
     """Wait until Postgres holds this token."""
     for _ in range(1000):
-        token = (await process.postgres.look(feishu.credential)).token
-        if token is not None and token.value == value:
+        if (await process.postgres.look(token.credential)).token == token:
             return
         await asyncio.sleep(0.005)
     pytest.fail("the token never reached Postgres")
@@ -116,7 +115,7 @@ async def test_an_emptied_redis_is_filled_from_postgres(
 ) -> None:
     first = await start_process()
     token = await first.pool.get(feishu.app)
-    await kept(first, feishu, token.value)
+    await kept(first, token)
     async with Redis.from_url(redis_url) as redis:
         await redis.flushdb()
     second = await start_process()
@@ -130,7 +129,7 @@ async def test_a_stale_token_in_postgres_does_not_come_back(
 ) -> None:
     process = await start_process()
     stale = await process.pool.get(feishu.app)
-    await kept(process, feishu, stale.value)
+    await kept(process, stale)
     feishu.server.world.tokens.revoke()
     connection = await asyncpg.connect(migrated_url)
     async with connection.transaction():
@@ -142,12 +141,31 @@ async def test_a_stale_token_in_postgres_does_not_come_back(
     await connection.close()
 
 
+async def test_a_row_that_somebody_locks_holds_up_no_other_token_and_no_look(
+    feishu: Simulated, start_process: StartProcess, migrated_url: str
+) -> None:
+    process = await start_process()
+    stale = await process.pool.get(feishu.app)
+    await kept(process, stale)
+    feishu.server.world.tokens.revoke()
+    connection = await asyncpg.connect(migrated_url)
+    async with connection.transaction():
+        await connection.execute("SELECT * FROM tokens FOR UPDATE")
+        await process.pool.rejected(stale)
+        await process.pool.get(feishu.app)
+        # Longer than a write may wait for the lock, so that it is put off.
+        await asyncio.sleep(1.5)
+        for app in feishu.more_apps(3):
+            await kept(process, await process.pool.get(app))
+    await connection.close()
+
+
 async def test_another_process_that_finds_the_stale_token_repeats_once(
     feishu: Simulated, start_process: StartProcess, redis_url: str
 ) -> None:
     first, second = await start_process(), await start_process()
     stale = await first.pool.get(feishu.app)
-    await kept(first, feishu, stale.value)
+    await kept(first, stale)
     feishu.server.world.tokens.revoke()
     async with Redis.from_url(redis_url) as redis:
         await redis.flushdb()
@@ -155,7 +173,7 @@ async def test_another_process_that_finds_the_stale_token_repeats_once(
     await second.pool.rejected(stale)
     fresh = await second.pool.get(feishu.app)
     assert feishu.accepts(fresh.value)
-    await kept(second, feishu, fresh.value)
+    await kept(second, fresh)
     assert feishu.token_requests == 2
 
 
@@ -164,7 +182,7 @@ async def test_a_rejected_token_leaves_redis_and_postgres(
 ) -> None:
     process = await start_process()
     token = await process.pool.get(feishu.app)
-    await kept(process, feishu, token.value)
+    await kept(process, token)
     await process.pool.rejected(token)
     assert (await process.redis.look(feishu.credential)).token is None
     for _ in range(1000):
@@ -260,7 +278,7 @@ async def test_a_token_fetched_while_postgres_is_away_is_kept_when_it_is_back(
         assert time.monotonic() - started < 1
     finally:
         await asyncio.to_thread(idle_stack.postgres.start)
-    await kept(process, feishu, token.value)
+    await kept(process, token)
 
 
 async def test_a_hung_postgres_costs_a_cold_call_about_a_second(

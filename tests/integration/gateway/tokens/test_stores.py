@@ -242,6 +242,6 @@ async def test_cancelled_reads_never_hand_out_another_credentials_token(
 
     done = 0
     for round_ in range(40):
-        reads = (read(c, 0.0005 * (n + round_ % 7)) for n, c in enumerate(credentials))
+        reads = (read(c, 0.002 * (n + round_ % 7)) for n, c in enumerate(credentials))
         done += sum(await asyncio.gather(*reads))
     assert 0 < done < 800
