@@ -21,14 +21,18 @@ from benchmarks.limits.report import Findings
 from benchmarks.throughput.readings import machine
 
 from .cold import cold
+from .deadlock import deadlock
 from .grant_kills import grant_kills
 from .grants import grants
 from .options import Options
 from .revoked import revoked
+from .stores import stores
 
 SCENARIOS: Mapping[str, Callable[[Options], Awaitable[Findings]]] = {
     "cold": cold,
     "revoked": revoked,
+    "stores": stores,
+    "deadlock": deadlock,
     "grants": grants,
     "grant-kills": grant_kills,
 }

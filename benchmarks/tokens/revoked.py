@@ -30,10 +30,10 @@ async def revoked(options: Options) -> Findings:
         await ground.add_apps(fleet, apps)
         gateways = await fleet.start_gateways(options.gateways)
         aliases = ["default", *(app.alias for app in apps)]
-        revoking = asyncio.create_task(_revoke(fleet, [app.app_id for app in apps]))
+        revoking = asyncio.create_task(revoke(fleet, [app.app_id for app in apps]))
         began = time.monotonic()
         try:
-            lines = await _standing(producer, aliases, options.some_calls(CALLS))
+            lines = await standing(producer, aliases, options.some_calls(CALLS))
             await producer.answered(lines, _PATIENCE)
         finally:
             revoking.cancel()
@@ -67,11 +67,11 @@ async def revoked(options: Options) -> Findings:
         at_most("token requests for each token revoked", extra / max(1, revocations.total()), 1),
         exactly("processes that live on", alive, len(gateways)),
     ]
-    findings.remarks.append(f"Outcomes: {figures['outcomes']}; errors: {_errors(lines)}")
+    findings.remarks.append(f"Outcomes: {figures['outcomes']}; errors: {errors_of(lines)}")
     return findings
 
 
-async def _revoke(fleet: Fleet, app_ids: list[str]) -> Counter[str]:
+async def revoke(fleet: Fleet, app_ids: list[str]) -> Counter[str]:
     """Revoke until cancelled, and say how many tokens of each app that were."""
     random_, counted = random.Random(1), Counter[str]()
     try:
@@ -83,7 +83,7 @@ async def _revoke(fleet: Fleet, app_ids: list[str]) -> Counter[str]:
         return counted
 
 
-async def _standing(producer: Producer, aliases: list[str], count: int) -> list[Line]:
+async def standing(producer: Producer, aliases: list[str], count: int) -> list[Line]:
     """So many calls of all apps in turn, as fast as they are answered."""
     tasks: list[asyncio.Task[Line]] = []
     for number in range(count):
@@ -96,7 +96,8 @@ async def _standing(producer: Producer, aliases: list[str], count: int) -> list[
     return list(await asyncio.gather(*tasks))
 
 
-def _errors(lines: list[Line]) -> dict[str, int]:
+def errors_of(lines: list[Line]) -> dict[str, int]:
+    """How many calls ended in each error, by its type and Feishu's code."""
     errors: Counter[str] = Counter()
     for line in lines:
         error: dict[str, Any] | None = line.replies[0]["error"] if line.replies else None
