@@ -76,7 +76,11 @@ async def test_after_a_crash_before_the_request_another_process_goes_on(
     grant = await crashed.store.look(user.credential)
     assert grant is not None
     assert await crashed.store.lease(user.credential, grant) == 1
-    assert await other.store.lease(user.credential, grant) is None
+    seen = await other.store.look(user.credential)
+    assert seen is not None
+    assert 0 < seen.leased <= LEASE_SECONDS
+    for stale in (grant, seen):
+        assert await other.store.lease(user.credential, stale) is None
     assert (await user.row())["state"] == "refreshing"
     issued = await other.grants.issue(user.credential, None)
     assert user.accepted(issued.token)
