@@ -23,6 +23,11 @@ class SealedColumn:
     """Whether the gateway gets another value by itself where this one is missing."""
 
     @property
+    def key_type(self) -> str:
+        """The SQL type of the key."""
+        return "bytea" if self.key == "credential" else "text"
+
+    @property
     def name(self) -> str:
         """Table and column."""
         return f"{self.table}.{self.column}"

@@ -61,8 +61,9 @@ async def look_at_postgres(database: Database, keys: KeyRing) -> AsyncIterator[L
     """Open every value of each sealed column; raises what Database raises."""
     for column in SEALED_COLUMNS:
         looked = Looked(column.name)
-        async for row in _values(database, column):
-            looked.count(keys, row["sealed"], column.context(row["key"]), row["shown"])
+        async for rows in _batches(database, column):
+            for row in rows:
+                looked.count(keys, row["sealed"], column.context(row["key"]), row["shown"])
         yield looked
 
 
@@ -72,14 +73,20 @@ async def look_at_redis(redis: Redis, keys: KeyRing) -> Looked:
     async for name in redis.scan_iter(match=REDIS_TOKENS, count=BATCH, _type="hash"):
         sealed = await redis.hget(name, "sealed")
         credential = name.decode().partition("{")[2].rstrip("}")
-        if sealed is not None:
+        # It may have ended since it was found.
+        if isinstance(sealed, bytes):
             place = context("redis", "tokens", bytes.fromhex(credential), "sealed")
             looked.count(keys, sealed, place, credential[:12])
     return looked
 
 
 async def reseal(
-    database: Database, keys: KeyRing, column: SealedColumn, progress: Progress
+    database: Database,
+    keys: KeyRing,
+    column: SealedColumn,
+    progress: Progress,
+    *,
+    batch: int = BATCH,
 ) -> Resealed:
     """Seal the column's values with the newest key; whoever writes meanwhile is not overwritten.
 
@@ -92,15 +99,12 @@ async def reseal(
     looked, left = Looked(column.name), 0
     for _ in range(MOST_PASSES):
         looked = Looked(column.name)
-        async for row in _values(database, column, under_other_than=newest):
-            place = column.context(row["key"])
-            plaintext = looked.count(keys, row["sealed"], place, row["shown"])
-            if plaintext is not None:
-                new = keys.seal(plaintext, place)
-                done += await database.execute(_update(column), row["key"], row["sealed"], new)
-            elif column.replaceable:
-                dropped += await database.execute(_delete(column), row["key"], row["sealed"])
-                looked.unopened -= 1
+        async for rows in _batches(database, column, batch, under_other_than=newest):
+            opened, closed = _opened(column, keys, rows, looked)
+            done += await database.execute(_update(column), *_columns(opened, 3))
+            if column.replaceable:
+                looked.unopened -= len(closed)
+                dropped += await database.execute(_delete(column), *_columns(closed, 2))
             progress(column, done + dropped, max(done + dropped, total))
         left = await _count(database, column, newest) - looked.unopened
         if left <= 0:
@@ -108,10 +112,34 @@ async def reseal(
     return Resealed(looked, done, dropped, max(0, left))
 
 
-async def _values(
-    database: Database, column: SealedColumn, under_other_than: bytes | None = None
-) -> AsyncIterator[Any]:
-    """Every row with a value, in the order of keys, a batch at a time."""
+def _opened(
+    column: SealedColumn, keys: KeyRing, rows: list[Any], looked: Looked
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Rows that open with key, old and new value; and those that do not, with key and value."""
+    opened: list[tuple[Any, ...]] = []
+    closed: list[tuple[Any, ...]] = []
+    for row in rows:
+        place = column.context(row["key"])
+        plaintext = looked.count(keys, row["sealed"], place, row["shown"])
+        if plaintext is None:
+            closed.append((row["key"], row["sealed"]))
+        else:
+            opened.append((row["key"], row["sealed"], keys.seal(plaintext, place)))
+    return opened, closed
+
+
+def _columns(rows: list[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    return [[row[place] for row in rows] for place in range(count)]
+
+
+async def _batches(
+    database: Database,
+    column: SealedColumn,
+    batch: int = BATCH,
+    *,
+    under_other_than: bytes | None = None,
+) -> AsyncIterator[list[Any]]:
+    """Every row with a value, in the order of keys, so many at a time."""
     condition = "true" if under_other_than is None else _older(column)
     given = [] if under_other_than is None else [under_other_than]
     after: Any = None
@@ -120,13 +148,13 @@ async def _values(
             f"SELECT {column.key} AS key, {column.column} AS sealed, {column.shown} AS shown "  # noqa: S608  names of our own
             f"FROM {column.table} WHERE {_held(column)} AND {condition} "
             f"{'' if after is None else f'AND {column.key} > ${len(given) + 1} '}"
-            f"ORDER BY {column.key} LIMIT {BATCH}",
+            f"ORDER BY {column.key} LIMIT {batch}",
             *given,
             *([] if after is None else [after]),
         )
-        for row in rows:
-            yield row
-        if len(rows) < BATCH:
+        if rows:
+            yield rows
+        if len(rows) < batch:
             return
         after = rows[-1]["key"]
 
@@ -150,13 +178,16 @@ def _older(column: SealedColumn) -> str:
 
 
 def _update(column: SealedColumn) -> str:
-    return f"UPDATE {column.table} SET {column.column} = $3 {_unchanged(column)}"  # noqa: S608
+    read = f"unnest($1::{column.key_type}[], $2::bytea[], $3::bytea[]) AS read (key, old, new)"
+    return f"UPDATE {column.table} SET {column.column} = read.new FROM {read} {_unchanged(column)}"  # noqa: S608
 
 
 def _delete(column: SealedColumn) -> str:
-    return f"DELETE FROM {column.table} {_unchanged(column)}"  # noqa: S608
+    read = f"unnest($1::{column.key_type}[], $2::bytea[]) AS read (key, old)"
+    return f"DELETE FROM {column.table} USING {read} {_unchanged(column)}"  # noqa: S608
 
 
 def _unchanged(column: SealedColumn) -> str:
     # As it was read: who wrote meanwhile wrote something newer.
-    return f"WHERE {column.key} = $1 AND {column.column} = $2"
+    table = column.table
+    return f"WHERE {table}.{column.key} = read.key AND {table}.{column.column} = read.old"

@@ -26,11 +26,13 @@ from .grant_kills import grant_kills
 from .grants import grants
 from .options import Options
 from .revoked import revoked
+from .rotation import rotation
 from .stores import stores
 
 SCENARIOS: Mapping[str, Callable[[Options], Awaitable[Findings]]] = {
     "cold": cold,
     "revoked": revoked,
+    "rotation": rotation,
     "stores": stores,
     "deadlock": deadlock,
     "grants": grants,

@@ -130,10 +130,10 @@ async def test_resealing_that_was_killed_goes_on_where_it_was(database: Database
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await reseal(database, BOTH, column, killed)
+        await reseal(database, BOTH, column, killed, batch=5)
     half = (await look(database, BOTH))[column.name]
     assert half.keys == {NEW_RING.key_ids[0]: 5, OLD_RING.key_ids[0]: 7}
-    assert (await reseal(database, BOTH, column, _unseen)).count == 7
+    assert (await reseal(database, BOTH, column, _unseen, batch=5)).count == 7
     assert (await look(database, NEW_RING))[column.name].unopened == 0
 
 

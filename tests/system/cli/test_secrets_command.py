@@ -22,9 +22,12 @@ OLD_RING, NEW_RING = KeyRing.from_text(OLD), KeyRing.from_text(NEW)
 OLD_ID, NEW_ID = OLD_RING.key_ids[0], NEW_RING.key_ids[0]
 APP = App("news", "cli_news", SecretStr("news-app-secret"), "https://open.feishu.cn")
 TOKENS = next(column for column in SEALED_COLUMNS if column.table == "tokens")
-FILL = "INSERT INTO tokens VALUES ($1, 'cli_1', 'tenant', '', $2, now(), now() + interval '1 hour')"
+FILL = """
+INSERT INTO tokens SELECT key, 'cli_1', 'tenant', '', sealed, now(), now() + interval '1 hour'
+FROM unnest($1::bytea[], $2::bytea[]) AS many (key, sealed)
+"""
 COUNT = "SELECT count(*) FROM tokens WHERE substring(sealed FROM 2 FOR 4) = $1"
-MANY = 3000
+MANY = 20_000
 
 
 @pytest.fixture
@@ -88,7 +91,7 @@ async def test_a_rotation_that_is_killed_goes_on_when_it_is_run_again(
 ) -> None:
     keys = [number.to_bytes(32, "big") for number in range(MANY)]
     rows = [(key, OLD_RING.seal(b"t-token", TOKENS.context(key))) for key in keys]
-    await raw.executemany(FILL, rows)
+    await raw.execute(FILL, *map(list, zip(*rows, strict=True)))
     new = bytes.fromhex(NEW_ID)
     process = await asyncio.create_subprocess_exec(
         *(*COMMAND, "secrets", "rotate"),
