@@ -12,37 +12,29 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Self
 
 import aiohttp
-import structlog
 from redis.asyncio import Redis
 
 from gateway.crypto import KeyRing
-from gateway.database import Database, DatabaseUnavailable
+from gateway.database import Database
 from gateway.errors import GatewayError, NotNow
 from gateway.metrics import Metrics
 from schemas.reply import ErrorType
 
+from .grant_refresh import GrantRefresh, Result
 from .grant_rows import Grant
 from .grant_store import LEASE_SECONDS, GrantStore
-from .grant_verdict import no_grant, refusal_of, usable, verdict_of
-from .oauth import OAuth, Pair, Version
+from .grant_verdict import no_grant, refusal_of, usable
+from .oauth import OAuth, Version
 from .sources import Issued
 from .successors import Successors
 from .token import Credential, Token
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 2.0
 _CLOSE_SECONDS = 4.0
-
-Result = Issued | GatewayError | None
-"""How a refresh ended; None where the row is to be read again."""
-
-log = structlog.get_logger(__name__)
 
 
 class UserGrants:
@@ -61,9 +53,12 @@ class UserGrants:
     ) -> None:
         """*lease_seconds* must be the store's; *draw* gives numbers in [0, 1) for jitter."""
         self._store = store
-        self._oauth = oauth
-        self._successors = successors
-        self._metrics = metrics
+        self._refresh = GrantRefresh(
+            *(store, oauth, successors, metrics),
+            lease_seconds=lease_seconds,
+            clock=clock,
+            draw=draw,
+        )
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._draw = draw
@@ -126,7 +121,7 @@ class UserGrants:
         """Refresh in a task of its own, which outlives whoever wants its result."""
         turn = self._turns.get(credential.key)
         if turn is None:
-            turn = asyncio.get_running_loop().create_task(self._refresh(credential, grant))
+            turn = asyncio.get_running_loop().create_task(self._refresh.refresh(credential, grant))
             self._turns[credential.key] = turn
             turn.add_done_callback(lambda _: self._turns.pop(credential.key))
         return turn
@@ -137,85 +132,3 @@ class UserGrants:
         if isinstance(result, GatewayError):
             raise result
         return result
-
-    async def _refresh(self, credential: Credential, grant: Grant) -> Result:
-        """Refresh once. None where another process has changed the grant meanwhile.
-
-        A failure is returned, not raised: nobody may be left to take an exception.
-        """
-        try:
-            began = self._clock()
-            fence = await self._store.lease(credential, grant)
-            if fence is None:
-                return None
-            pair = await self._successors.find(credential, grant.refresh_print)
-            if pair is not None:
-                log.warning("refreshed grant found in Redis", **_named(credential))
-                return await self._write(credential, grant, pair, self._clock())
-            if self._clock() - began > self._lease_seconds / 2:
-                # This process stood still: before the answer came, another might have the lease.
-                return None
-            return await self._spend(credential, grant, fence)
-        except GatewayError as error:
-            return error
-
-    async def _spend(self, credential: Credential, grant: Grant, fence: int) -> Result:
-        asked_at = self._clock()
-        try:
-            pair = await self._oauth.refresh(credential.app, grant.refresh_token)
-        except GatewayError as error:
-            return await self._failed(credential, grant, fence, error)
-        self._metrics.token_refreshes.labels(credential.app.alias, "ok").inc()
-        log.info("user token refreshed", seconds=pair.access_seconds, **_named(credential))
-        kept = asyncio.ensure_future(self._successors.keep(credential, grant.refresh_print, pair))
-        try:
-            return await self._write(credential, grant, pair, asked_at)
-        finally:
-            await kept
-
-    async def _write(
-        self, credential: Credential, grant: Grant, pair: Pair, asked_at: float
-    ) -> Issued | None:
-        """Write the pair, for as long as it takes; None where another grant is there by now."""
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                waited = self._clock() - asked_at
-                saved = await self._store.save(credential, grant.refresh_print, pair, waited)
-            except GatewayError as error:
-                if pause == _FIRST_PAUSE:
-                    log.critical(
-                        "refreshed grant waits for Postgres, do not kill this process",
-                        reason=error.message,
-                        **_named(credential),
-                    )
-                await asyncio.sleep(pause * (0.5 + self._draw()))
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                continue
-            left = pair.access_seconds - (self._clock() - asked_at)
-            # One at its end is no use: the next turn refreshes again.
-            return Issued(pair.access_token, left) if saved and left > 1 else None
-
-    async def _failed(
-        self, credential: Credential, grant: Grant, fence: int, error: GatewayError
-    ) -> Result:
-        """Keep what went wrong, unless another process has rotated the grant meanwhile."""
-        self._metrics.token_refreshes.labels(credential.app.alias, error.type).inc()
-        verdict = verdict_of(grant, error, self._draw())
-        if verdict.gone:
-            found = await self._store.look(credential)
-            if found is None or found.refresh_print != grant.refresh_print:
-                return None
-            pair = await self._successors.find(credential, grant.refresh_print)
-            if pair is not None:
-                return await self._write(credential, grant, pair, self._clock())
-        said = "user must authorize again" if verdict.gone else "user token not refreshed"
-        log.warning(said, type=error.type, code=error.code, **_named(credential))
-        with suppress(DatabaseUnavailable):
-            # Not written, it costs no more than a wait for the end of the lease.
-            await self._store.fail(credential, grant, fence, verdict)
-        return verdict.error
-
-
-def _named(credential: Credential) -> dict[str, str]:
-    return {"app": credential.app.alias, "user": credential.holder.name}
