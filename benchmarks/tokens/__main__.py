@@ -25,6 +25,7 @@ from .deadlock import deadlock
 from .grant_kills import grant_kills
 from .grants import grants
 from .options import Options
+from .pools import pools
 from .revoked import revoked
 from .rotation import rotation
 from .stores import stores
@@ -32,6 +33,7 @@ from .stores import stores
 SCENARIOS: Mapping[str, Callable[[Options], Awaitable[Findings]]] = {
     "cold": cold,
     "revoked": revoked,
+    "pools": pools,
     "rotation": rotation,
     "stores": stores,
     "deadlock": deadlock,
