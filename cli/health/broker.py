@@ -87,7 +87,9 @@ def _of_waiting(queues: dict[str, Depth], facts: dict[str, dict[str, int | None]
     total = sum(depth.messages or 0 for depth in queues.values())
     name, deepest = max(queues.items(), key=lambda item: item[1].messages or 0)
     most = deepest.messages or 0
-    message = f"{total} calls wait in {len(queues)} queues, {most} of them in {name}"
+    message = f"{total} calls wait in {len(queues)} queues"
+    if total:
+        message += f", {most} of them in {name}"
     orphans = [queue for queue, depth in queues.items() if not depth.consumers]
     if orphans:
         message += f"; nobody consumes {', '.join(orphans)}"

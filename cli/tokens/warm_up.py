@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -39,7 +39,7 @@ def warm_up(
     done = asyncio.run(_warm(name, dry_run=dry_run))
     failed = [warmed for warmed in done if warmed.what == "failed"]
     if as_json:
-        rows = [asdict(warmed) for warmed in done]
+        rows = [_told(warmed) for warmed in done]
         document = {"ok": not failed, "dry_run": dry_run, "apps": rows}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     else:
@@ -57,6 +57,11 @@ async def _warm(name: str | None, *, dry_run: bool) -> list[Warmed]:
         except GatewayError as error:
             raise CommandFailed(CANNOT_REACH, f"{error.message}. Is DATABASE_URL right?") from error
         return await desk.warm_up.run(apps, dry_run=dry_run)
+
+
+def _told(warmed: Warmed) -> dict[str, Any]:
+    left = warmed.seconds_left
+    return {**asdict(warmed), "seconds_left": None if left is None else round(left)}
 
 
 def _print(done: list[Warmed], *, dry_run: bool) -> None:
