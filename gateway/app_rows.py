@@ -72,6 +72,8 @@ def read_app(row: Mapping[str, Any], keys: KeyRing) -> StoredApp:
         secret = keys.open(row["secret"], _place(alias)).decode()
     except (Undecryptable, UnicodeDecodeError) as error:
         unreadable = str(error) if isinstance(error, Undecryptable) else "it is not UTF-8"
+        if keys.derived:
+            unreadable = "LARK_SERVICE_SECRET_KEY is not set in this process"
     app = App(
         alias,
         row["app_id"],

@@ -156,6 +156,15 @@ async def test_nothing_is_stored_under_a_key_that_comes_from_the_app_secret(
         await store.add(new_app())
 
 
+async def test_who_has_no_key_of_its_own_is_told_that_by_every_app(
+    database: Database, store: AppStore
+) -> None:
+    await store.add(app := new_app())
+    without = AppStore(database, KeyRing.derived_from("app-secret"))
+    found = (await without.read()).apps[app.alias].app
+    assert found.unreadable == "LARK_SERVICE_SECRET_KEY is not set in this process"
+
+
 async def test_an_alias_is_of_one_app_or_one_pool(store: AppStore, pools: PoolStore) -> None:
     app = new_app()
     await store.add(app)
