@@ -75,6 +75,13 @@ class User:
         sql = f"UPDATE user_grants SET {assignments} WHERE credential = $1"  # noqa: S608
         assert await self._database.execute(sql, self.credential.key) == 1
 
+    async def restore(self, row: dict[str, Any]) -> None:
+        """Put an earlier state of the row in its place."""
+        names = [name for name in row if name != "credential"]
+        columns = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, start=2))
+        sql = f"UPDATE user_grants SET {columns} WHERE credential = $1"  # noqa: S608
+        await self._database.execute(sql, row["credential"], *(row[name] for name in names))
+
     async def expire(self) -> None:
         """Let the stored access token be at its end."""
         await self.set("access_expires_at = now(), refreshed_at = now() - interval '2 hours'")

@@ -106,6 +106,23 @@ async def test_a_pair_that_a_killed_process_left_in_redis_is_taken_up(
     assert (statistics(feishu).refreshed, statistics(feishu).spent_used) == (1, 0)
 
 
+async def test_a_restored_backup_finds_the_pairs_that_came_after_it(
+    start: StartProcess, user: User, feishu: Simulated
+) -> None:
+    await user.authorize()
+    backup, process = await user.row(), await start()
+    brought, found = [], []
+    for _ in range(3):
+        await user.expire()
+        brought.append((await process.grants.issue(user.credential, None)).token)
+    await user.restore(backup)
+    for _ in range(3):
+        await user.expire()
+        found.append((await process.grants.issue(user.credential, None)).token)
+    assert found == brought
+    assert (statistics(feishu).refreshed, statistics(feishu).spent_used) == (3, 0)
+
+
 async def test_a_late_pair_revives_a_grant_that_was_given_up_meanwhile(
     start: StartProcess, user: User, feishu: Simulated
 ) -> None:
