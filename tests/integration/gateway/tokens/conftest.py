@@ -21,7 +21,7 @@ from gateway.tokens.build import build_token_pool
 from gateway.tokens.pool import TokenPool
 from gateway.tokens.postgres_tokens import PostgresTokens
 from gateway.tokens.redis_tokens import RedisTokens
-from gateway.tokens.token import Credential
+from gateway.tokens.token import Credential, Token
 from sandbox.feishu import DEFAULT_SECRET, Options, SandboxFeishu
 from sandbox.feishu.faults import Rule
 from sandbox.feishu.tickets import StoreApp
@@ -130,6 +130,15 @@ async def call(process: Process, feishu: Simulated) -> None:
         assert newer.issued_at > token.issued_at
         token = newer
     pytest.fail("no token was accepted")
+
+
+async def kept(process: Process, token: Token) -> None:
+    """Wait until Postgres holds this token."""
+    for _ in range(1000):
+        if (await process.postgres.look(token.credential)).token == token:
+            return
+        await asyncio.sleep(0.005)
+    pytest.fail("the token never reached Postgres")
 
 
 async def many_calls(processes: Iterable[Process], feishu: Simulated, count: int) -> None:
