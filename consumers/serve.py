@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +31,8 @@ def serve(read: Callable[[], Settings]) -> None:
     settings = read()
     parts = build_parts(settings)
     configure_logging(settings.log_level, settings.log_format, parts.redactor)
+    # It would hold every token that is in use.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _calm_collector()
     uvloop.run(_serve(settings, parts, read))
 

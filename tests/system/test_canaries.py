@@ -203,6 +203,9 @@ async def site(
 async def add_gateway(canaries: Canaries, gateway: Gateway) -> None:
     """What the process tells whoever may ask it, or the operating system about it."""
     process = Path(f"/proc/{gateway.pid}")
+    limits = (process / "limits").read_text(encoding="utf-8").splitlines()
+    [dump] = [line.split() for line in limits if line.startswith("Max core file size")]
+    assert dump[4:6] == ["0", "0"]
     for name in ("cmdline", "environ"):
         canaries.add(f"/proc/gateway/{name}", (process / name).read_bytes())
     async with aiohttp.ClientSession() as http:
