@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import aiohttp
 import pytest
 
 from gateway.apps import Apps
@@ -11,9 +12,16 @@ from gateway.crypto import KeyRing
 from gateway.errors import AttemptFailed, GatewayError, NotNow, Refused
 from gateway.metrics import Metrics
 from gateway.tokens.grant_keeper import GrantKeeper
+from gateway.tokens.grant_rows import Grant
+from gateway.tokens.grant_store import GrantStore
+from gateway.tokens.grants import UserGrants
+from gateway.tokens.oauth import OAuth
+from gateway.tokens.token import Credential
 from schemas.reply import ErrorType
-from tests.integration.gateway.tokens.conftest import Simulated
+from tests.integration.gateway.tokens.conftest import KEYS, Simulated
 from tests.integration.gateway.tokens.grants.support import (
+    LEASE_SECONDS,
+    NOBODY,
     StartProcess,
     User,
     fail,
@@ -198,3 +206,36 @@ async def test_a_look_goes_on_after_a_grant_that_is_gone(
     assert (await user.row())["state"] == "reauth_required"
     assert (await other.row())["state"] == "active"
     assert await keeper.look() == 0
+
+
+class StoodStill(GrantStore):
+    """The store of a process that is stopped once it has a lease, until the lease has run out."""
+
+    leased: asyncio.Event
+    goes_on: asyncio.Event
+
+    async def lease(self, credential: Credential, grant: Grant) -> int | None:
+        fence = await super().lease(credential, grant)
+        self.leased.set()
+        await self.goes_on.wait()
+        return fence
+
+
+async def test_a_process_that_stood_still_past_its_lease_sends_nothing(
+    start: StartProcess, user: User, feishu: Simulated
+) -> None:
+    await user.authorize()
+    await user.expire()
+    other = await start(redis=NOBODY)
+    store = StoodStill(other.database, KEYS, lease_seconds=LEASE_SECONDS)
+    store.leased, store.goes_on = asyncio.Event(), asyncio.Event()
+    async with aiohttp.ClientSession() as session:
+        parts = (store, OAuth(session), other.successors, Metrics())
+        stopped = UserGrants(*parts, lease_seconds=LEASE_SECONDS)
+        late = asyncio.ensure_future(stopped.issue(user.credential, None))
+        await store.leased.wait()
+        issued = await other.grants.issue(user.credential, None)
+        store.goes_on.set()
+        assert (await late).token == issued.token
+        await stopped.close()
+    assert (statistics(feishu).refreshed, statistics(feishu).spent_used) == (1, 0)
