@@ -11,7 +11,7 @@ import typer
 
 from cli.apps.find import find_app
 from cli.apps.words import print_json
-from cli.exits import CANNOT_REACH, CREDENTIALS, FAILED, CommandFailed
+from cli.exits import APP_UNAVAILABLE, CANNOT_REACH, CREDENTIALS, FAILED, CommandFailed
 from cli.quiet import be_quiet
 from cli.secret_input import read_secret
 from gateway.errors import AttemptFailed, GatewayError, NotNow
@@ -109,6 +109,8 @@ async def _exchange(
         # All that may fail before the code is spent, which is good for one use.
         desk.check_key()
         await desk.registry.check_writable()
+        if reason := credential.app.unreadable:
+            raise CommandFailed(FAILED, f"The secret of the app cannot be read: {reason}.")
         code_file, verifier_file = files
         code = read_secret(code_file, "authorization code", "--code-file")
         verifier = None
@@ -153,6 +155,8 @@ async def _ask(
 def _exit_of(error: GatewayError) -> int:
     if isinstance(error, AttemptFailed | NotNow):
         return CANNOT_REACH
+    if error.type is ErrorType.APP_UNAVAILABLE:
+        return APP_UNAVAILABLE
     return CREDENTIALS if error.type is ErrorType.CREDENTIALS_INVALID else FAILED
 
 
