@@ -10,10 +10,11 @@ from typing import Any
 from benchmarks.limits.report import Findings, at_most, exactly
 from benchmarks.proof import calls
 from benchmarks.proof.fleet import Fleet
-from benchmarks.proof.ledger import Line, Producer, batches, summary
+from benchmarks.proof.ledger import Line, Producer, batches
 from gateway.apps import AppKind
 
 from . import ground
+from .loads import failures
 from .options import Options
 
 APPS, TENANTS, CALLS = 99, 900, 20
@@ -37,32 +38,26 @@ async def cold(options: Options) -> Findings:
         began = time.monotonic()
         gateways = await fleet.start_gateways(options.gateways)
         await producer.answered(lines, _PATIENCE)
-        answers = [line.answered for line in lines if line.answered]
         requests = await ground.token_requests(fleet)
         hits = await ground.metric(gateways, "lark_service_token_cache_hits_total")
         retries = await ground.metric(gateways, "lark_service_db_retries_total")
     expected = len(aliases) + len(tenants) + bool(tenants)
-    failed = len(lines) - summary(lines)["outcomes"].get("ok", 0)
+    failed, most = failures(lines).total(), max(requests.values(), default=0)
+    answers = [line.answered - began for line in lines if line.answered]
     findings.rows.append(
-        {
-            "credentials": expected,
-            "processes": len(gateways),
-            "calls": len(lines),
-            "not ok": failed,
-            "token requests": requests.total(),
-            "most for one": max(requests.values(), default=0),
-            "first answer after s": round(min(answers) - began, 2),
-            "last answer after s": round(max(answers) - began, 2),
-        }
+        {"credentials": expected, "processes": len(gateways), "calls": len(lines)}
+        | {"not ok": failed, "token requests": requests.total(), "most for one": most}
+        | {"first answer after s": round(min(answers), 2)}
+        | {"last answer after s": round(max(answers), 2)}
         | {f"found in {layer}": int(count) for (layer,), count in hits.items()}
         | {"statements again": int(retries.total())}
     )
     findings.gates = [
         exactly("calls not answered ok", failed, 0),
         exactly("credentials that were asked for", len(requests), expected),
-        at_most("token requests of one credential", max(requests.values(), default=0), 1),
+        at_most("token requests of one credential", most, 1),
     ]
-    findings.remarks.append(f"Outcomes: {summary(lines)['outcomes']}")
+    findings.remarks.append(f"Errors: {dict(failures(lines))}")
     return findings
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
@@ -13,10 +16,11 @@ from benchmarks.proof.fleet import Fleet
 from benchmarks.proof.ledger import Producer, summary
 
 from . import ground
+from .loads import failures, revoke, standing
 from .options import Options
-from .revoked import errors_of, revoke, standing
 
-APPS, CALLS = 9, 5_000
+APPS, CALLS = 9, 20_000
+_PATIENCE = 120.0
 _WAIT_SECONDS = 2.0
 _TWO = "SELECT credential FROM tokens ORDER BY random() LIMIT 2"
 _TOUCH = "UPDATE tokens SET app_id = app_id WHERE credential = $1"
@@ -34,7 +38,7 @@ class Made:
 
 async def deadlock(options: Options) -> Findings:
     """Locks taken in the opposite order, by and against the gateways' writes; no call fails."""
-    findings = Findings("deadlock")
+    findings, made = Findings("deadlock"), Made()
     async with ground.ground() as fleet, Producer(fleet.stack.rabbitmq_url) as producer:
         apps = ground.some_apps(fleet, options.some_apps(APPS))
         await ground.add_apps(fleet, apps)
@@ -42,41 +46,39 @@ async def deadlock(options: Options) -> Findings:
             await database.execute(f"ALTER ROLE CURRENT_USER SET deadlock_timeout = '{_QUICK}'")
         gateways = await fleet.start_gateways(options.gateways)
         aliases = ["default", *(app.alias for app in apps)]
-        made = Made()
-        beside = [
-            asyncio.create_task(revoke(fleet, [app.app_id for app in apps])),
-            asyncio.create_task(_make(fleet, made)),
-        ]
-        try:
+        async with _beside(revoke(fleet, [app.app_id for app in apps]), _make(fleet, made)):
             lines = await standing(producer, aliases, options.some_calls(CALLS))
-            await producer.answered(lines, 120)
-        finally:
-            for task in beside:
-                task.cancel()
-            ended = await asyncio.gather(*beside, return_exceptions=True)
+            await producer.answered(lines, _PATIENCE)
         retries = await ground.metric(gateways, "lark_service_db_retries_total")
-    for problem in ended:
-        if isinstance(problem, Exception):
-            raise problem
-    failed = len(lines) - summary(lines)["outcomes"].get("ok", 0)
+    failed = failures(lines)
     findings.rows.append(
-        {
-            "processes": len(gateways),
-            "calls": len(lines),
-            "not ok": failed,
-            "slowest s": summary(lines)["slowest_s"],
-            "deadlocks that ended a gateway's statement": made.of_gateways,
-            "that ended another's": made.of_others,
-        }
+        {"processes": len(gateways), "calls": len(lines), "not ok": failed.total()}
+        | {"slowest s": summary(lines)["slowest_s"]}
+        | {"deadlocks that ended a gateway's statement": made.of_gateways}
+        | {"that ended another's": made.of_others}
         | {f"sent again: {reason}": int(count) for (reason,), count in retries.items()}
     )
     findings.gates = [
-        exactly("calls answered with an error", failed, 0),
+        exactly("calls answered with an error", failed.total(), 0),
         at_least("statements sent again after a deadlock", retries[("deadlock",)], 1),
         at_least("deadlocks among other connections", made.of_others, 1),
     ]
-    findings.remarks.append(f"Errors: {errors_of(lines)}")
+    findings.remarks.append(f"Errors: {dict(failed)}")
     return findings
+
+
+@asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Have this done meanwhile; raises what became of it."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 async def _make(fleet: Fleet, made: Made) -> None:
