@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from cli.exits import FAILED, CommandFailed
+from gateway.environment import forms_of
 from gateway.settings import SECRETS, Settings
 from sandbox.stack.ports import free_ports
 
@@ -126,7 +127,7 @@ class Children:
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without the gateway's own settings, which may be those of a real one."""
-    settings = {*Settings.variables(), *(f"{name}_FILE" for name in SECRETS)}
+    settings = {*Settings.variables(), *(form for name in SECRETS for form in forms_of(name))}
     return {
         name: value
         for name, value in environment.items()

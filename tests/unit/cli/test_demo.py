@@ -48,6 +48,7 @@ def test_its_gateway_knows_nothing_of_a_real_one() -> None:
         "PATH": "/bin",
         "LARK_APP_SECRET": "real",
         "LARK_APP_SECRET_FILE": "/run/secret",
+        "LARK_SERVICE_SECRET_KEY_COMMAND": "vault",
         "RABBITMQ_URL": "amqp://production/",
         "POSTGRES_HOST": "production",
         "LARK_SERVICE_LIMITS_FILE": "/etc/limits",
