@@ -23,6 +23,7 @@ from gateway.tokens.grant_registry import GrantRegistry
 from gateway.tokens.oauth import Pair
 from gateway.tokens.redis_tokens import RedisTokens
 from gateway.tokens.stores import StoreAway
+from gateway.tokens.successors import Successors
 from gateway.tokens.token import Credential, Holder
 
 MOST_NAME = 256
@@ -43,6 +44,7 @@ class Desk:
 
     registry: GrantRegistry
     redis: RedisTokens
+    successors: Successors
     keys: KeyRing
 
     async def store(self, credential: Credential, pair: Pair, action: str) -> None:
@@ -54,6 +56,7 @@ class Desk:
         """Remove a grant everywhere; False where there was none."""
         found = await self.registry.remove(credential)
         await self._forget(credential)
+        await self.successors.forget(credential)
         return found
 
     def check_key(self) -> None:
@@ -100,4 +103,4 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
         stack.push_async_callback(redis.aclose)
         await database.migrate()
         registry = GrantRegistry(database, keys, actor=operating_user())
-        yield Desk(registry, RedisTokens(redis, keys), keys)
+        yield Desk(registry, RedisTokens(redis, keys), Successors(redis, keys), keys)

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class Successors:
-    """Never raises and never takes longer than 250 ms: without Redis the net is missing."""
+    """Never raises; what a refresh needs takes 250 ms at most. Without Redis the net is missing."""
 
     def __init__(self, redis: Redis, keys: KeyRing) -> None:
         self._redis = redis
@@ -66,6 +66,16 @@ class Successors:
             access_seconds=max(0, pair.access_seconds - age),
             refresh_seconds=max(1, pair.refresh_seconds - age),
         )
+
+    async def forget(self, credential: Credential) -> None:
+        """Delete all pairs of the credential; looks through all keys, so it may take a while."""
+        try:
+            async for place in self._redis.scan_iter(
+                match=_place(credential, b"") + "*", count=1000
+            ):
+                await self._redis.delete(place)
+        except (RedisError, OSError) as error:
+            log.info("pairs stay in Redis until they end", reason=type(error).__name__)
 
 
 def _place(credential: Credential, spent: bytes) -> str:

@@ -88,41 +88,6 @@ async def test_after_a_crash_before_the_request_another_process_goes_on(
     assert (statistics(feishu).refreshed, statistics(feishu).spent_used) == (1, 0)
 
 
-async def test_a_pair_that_a_killed_process_left_in_redis_is_taken_up(
-    start: StartProcess, user: User, feishu: Simulated
-) -> None:
-    pair = await user.authorize()
-    await user.expire()
-    killed, other = await start(), await start()
-    grant = await killed.store.look(user.credential)
-    assert grant is not None
-    await killed.store.lease(user.credential, grant)
-    async with aiohttp.ClientSession() as session:
-        lost = await OAuth(session).refresh(feishu.app, pair.refresh_token or "")
-    await killed.successors.keep(user.credential, print_of(pair), lost)
-    issued = await other.grants.issue(user.credential, None)
-    assert issued.token == lost.access_token
-    assert (await user.row())["refresh_print"] == print_of(lost)
-    assert (statistics(feishu).refreshed, statistics(feishu).spent_used) == (1, 0)
-
-
-async def test_a_restored_backup_finds_the_pairs_that_came_after_it(
-    start: StartProcess, user: User, feishu: Simulated
-) -> None:
-    await user.authorize()
-    backup, process = await user.row(), await start()
-    brought, found = [], []
-    for _ in range(3):
-        await user.expire()
-        brought.append((await process.grants.issue(user.credential, None)).token)
-    await user.restore(backup)
-    for _ in range(3):
-        await user.expire()
-        found.append((await process.grants.issue(user.credential, None)).token)
-    assert found == brought
-    assert (statistics(feishu).refreshed, statistics(feishu).spent_used) == (3, 0)
-
-
 async def test_a_late_pair_revives_a_grant_that_was_given_up_meanwhile(
     start: StartProcess, user: User, feishu: Simulated
 ) -> None:
