@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from gateway.app_store import AppStore
 from gateway.apps import App, Apps
-from gateway.crypto import KeyRing, key_id_of
+from gateway.crypto import KeyRing
 from gateway.database import Database
 from gateway.errors import NotNow
 from gateway.sealed_columns import NOT_SECRET, SEALED_COLUMNS, SealedColumn
@@ -243,10 +243,8 @@ async def test_tokens_in_redis_are_opened_and_one_in_the_clear_is_told(redis_url
         token = Token("t-in-redis", Credential.of(app), 0.0, 1.0)
         place = f"lark:token:{{{token.credential.key.hex()}}}"
         await redis.hset(place, "sealed", Sealer("redis", OLD_RING).seal(token))
-        await redis.set(f"{place}:failure", "x")
         looked = await look_at_redis(redis, BOTH)
         assert (looked.unopened, looked.keys) == (0, {OLD_RING.key_ids[0]: 1})
         await redis.hset(place, "sealed", token.value.encode() * 9)
         looked = await look_at_redis(redis, BOTH)
         assert (looked.unopened, looked.keys) == (1, {"none": 1})
-        assert key_id_of(token.value.encode() * 9) is None
