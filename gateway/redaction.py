@@ -14,25 +14,27 @@ MASK = "********"
 SHORTEST = 8
 """Characters from which a secret is looked for by its value; a shorter one is part of any text."""
 MOST_KNOWN = 5_000
+_SHORTEST_FORM = len("://:p@")
 _STEP = 8
 _LONG = 2 * _STEP - 1
 """From this length, wherever a secret stands, it covers a piece of text that begins at a multiple
 of the step and is as long: looking at those pieces alone finds it."""
 
-_NAME = r"(?:authorization|secret|token|password|passwd|cookie|ticket|secret_key|api_key)"
+_NAMES = ("authorization", "secret", "token", "password", "passwd", "cookie", "ticket", "key")
+_NAME = "(?:authorization|secret|token|password|passwd|cookie|ticket|secret_key|api_key)"
 _NAMED = re.compile(rf"{_NAME}$", re.IGNORECASE)
 _SKIPPED = frozenset({"timestamp", "level"})
 _BY_VALUE_ALONE = frozenset({"event", "call_id", "log_id", "traceparent", "tracestate"})
 """Fields whose values have a form of their own, or the producer's, that may look like a token."""
 _FORMS = (
-    # What must be in the text, in lower case, for the search to be worth it; and the search.
-    ("bearer", re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)),
-    ("basic", re.compile(r"(basic\s+)[\w+/=-]{8,}", re.IGNORECASE)),
-    ("://", re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)")),
-    ("=", re.compile(rf"({_NAME}=)[^\s\"'&,;)}}\]]+", re.IGNORECASE)),
-    (":", re.compile(rf"({_NAME}\\?[\"']\s*:\s*b?\\?[\"'])[^\"'\\]+", re.IGNORECASE)),
-    ("eyj", re.compile(r"()\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*")),
-    ("-", re.compile(r"()\b(?:t|u|a|ur)-[A-Za-z0-9_.]{20,}")),
+    # What one of must be in the text, in lower case, for the search to be worth it; the search.
+    (("bearer",), re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)),
+    (("basic",), re.compile(r"(basic\s+)[\w+/=-]{8,}", re.IGNORECASE)),
+    (("://",), re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)")),
+    (_NAMES, re.compile(rf"({_NAME}=)[^\s\"'&,;)}}\]]+", re.IGNORECASE)),
+    (_NAMES, re.compile(rf"({_NAME}\\?[\"']\s*:\s*b?\\?[\"'])[^\"'\\]+", re.IGNORECASE)),
+    (("eyj",), re.compile(r"()\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*")),
+    (("-",), re.compile(r"()\b(?:t|u|a|ur)-[A-Za-z0-9_.]{20,}")),
 )
 
 
@@ -60,9 +62,11 @@ class Redactor:
     def text(self, text: str) -> str:
         """The text with every secret masked that is known or looks like one."""
         text = self._without_known(text)
-        lower = text.lower()
-        for sign, form in _FORMS:
-            if sign in lower:
+        if len(text) < _SHORTEST_FORM:
+            return text
+        holds = text.lower().__contains__
+        for signs, form in _FORMS:
+            if any(map(holds, signs)):
                 text = form.sub(rf"\g<1>{MASK}", text)
         return text
 
