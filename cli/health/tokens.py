@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from cli.tokens.desk import Desk, holder_of, open_desk
@@ -22,7 +23,8 @@ async def tokens() -> Sequence[Check]:
         return [degraded("tokens", "not known: the settings cannot be used")]
     async with open_desk(settings) as desk:
         apps, note = await _apps(desk)
-        rows = [await desk.look(Credential.of(app, holder_of(app, None, None))) for app in apps]
+        own = (Credential.of(app, holder_of(app, None, None)) for app in apps)
+        rows = await asyncio.gather(*map(desk.look, own))
     return [of_seen(rows, note)]
 
 

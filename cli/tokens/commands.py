@@ -123,7 +123,8 @@ async def _look_at_all() -> list[Seen]:
             apps = await desk.all_apps()
         except GatewayError as error:
             raise CommandFailed(CANNOT_REACH, f"{error.message}. Is DATABASE_URL right?") from error
-        return [await desk.look(Credential.of(app, holder_of(app, None, None))) for app in apps]
+        own = (Credential.of(app, holder_of(app, None, None)) for app in apps)
+        return await asyncio.gather(*map(desk.look, own))
 
 
 async def _renew(name: str | None, tenant: str | None, user: str | None) -> Renewed:

@@ -27,6 +27,7 @@ CREATE TABLE schema_migrations (
 )
 """
 
+_REMEMBER = "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)"
 _RECORDED = "SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version"
 
 
@@ -92,7 +93,7 @@ async def look(connection: PoolConnectionProxy) -> Schema:
     """Say how far the schema is, without changing it; raises SchemaMismatch as `apply` does."""
     rows: list[asyncpg.Record] = []
     if await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
-        rows = await connection.fetch(_RECORDED)
+        rows = await _recorded(connection)
     missing = pending(_steps(rows), known())
     return Schema(
         tuple((row["name"], row["applied_at"]) for row in rows),
@@ -113,11 +114,22 @@ async def apply(connection: PoolConnectionProxy) -> list[str]:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=_CLIENT_WAIT)
         # Asked first, since a role without the right to create may use a schema made for it.
         if await connection.fetchval("SELECT to_regclass('schema_migrations') IS NULL"):
-            await connection.execute(_RECORD)
-        steps = pending(_steps(await connection.fetch(_RECORDED)), known())
+            await _take(connection, Migration(0, "schema_migrations", "", _RECORD))
+        steps = pending(_steps(await _recorded(connection)), known())
         for step in steps:
             await _take(connection, step)
+            await connection.execute(_REMEMBER, step.version, step.name, step.checksum)
     return [step.name for step in steps]
+
+
+async def _recorded(connection: PoolConnectionProxy) -> list[asyncpg.Record]:
+    try:
+        return await connection.fetch(_RECORDED)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SchemaMismatch(
+            f"The steps taken so far cannot be read: {error.args[0]}. The user of DATABASE_URL "
+            "must be the one who owns the tables, or be granted what they need."
+        ) from error
 
 
 async def _take(connection: PoolConnectionProxy, step: Migration) -> None:
@@ -128,12 +140,6 @@ async def _take(connection: PoolConnectionProxy, step: Migration) -> None:
             f"{step.name} cannot be applied: {error.args[0]}. The database must be one of its own, "
             "and its user must be allowed to create tables in it."
         ) from error
-    await connection.execute(
-        "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
-        step.version,
-        step.name,
-        step.checksum,
-    )
 
 
 def _steps(rows: Sequence[asyncpg.Record]) -> list[Migration]:

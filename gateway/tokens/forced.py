@@ -132,7 +132,7 @@ class ForcedRenewals:
         if found.token is None:
             return None
         age = max(0.0, self._clock() - found.token.issued_at)
-        return Renewed(found.token, found.token, age) if age < self._join_seconds else None
+        return Renewed(found.token, None, age) if age < self._join_seconds else None
 
     async def _ask(self, credential: Credential, before: Token | None) -> Renewed:
         if before is None and not credential.durable_elsewhere:

@@ -132,6 +132,44 @@ async def test_tables_of_somebody_else_are_left_alone_and_named(
     assert await raw.fetchval("SELECT to_regclass('tokens')") is None
 
 
+@pytest.fixture
+async def modest_url(raw: asyncpg.Connection, database_url: str) -> AsyncIterator[str]:
+    """Postgres as a role that may do nothing yet."""
+    await raw.execute("DROP ROLE IF EXISTS modest_operator")
+    await raw.execute("CREATE ROLE modest_operator LOGIN PASSWORD 'modest'")
+    await raw.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    await raw.execute("GRANT USAGE ON SCHEMA public TO modest_operator")
+    parts = urlsplit(database_url)
+    yield f"postgresql://modest_operator:modest@{parts.hostname}:{parts.port}{parts.path}"
+    await raw.execute("DROP OWNED BY modest_operator; DROP ROLE modest_operator")
+
+
+async def test_a_role_that_may_not_create_tables_is_told_what_it_needs(
+    modest_url: str, gateway_environment: dict[str, str], tmp_path: Path
+) -> None:
+    names = ("LARK_", "RABBITMQ_", "REDIS_")
+    settings = {n: value for n, value in gateway_environment.items() if n.startswith(names)}
+
+    ran = await run("db", "migrate", folder=tmp_path, DATABASE_URL=modest_url)
+    served = await run("serve", folder=tmp_path, DATABASE_URL=modest_url, **settings)
+
+    for one in (ran, served):
+        assert one.code == 2
+        assert "permission denied" in one.err
+        assert "its user must be allowed to create tables" in one.err
+
+
+@pytest.mark.usefixtures("migrated")
+async def test_a_role_that_may_not_read_the_steps_is_told_what_it_needs(
+    modest_url: str, tmp_path: Path
+) -> None:
+    for verb in ("status", "migrate"):
+        ran = await run("db", verb, folder=tmp_path, DATABASE_URL=modest_url)
+
+        assert ran.code == 2
+        assert "cannot be read: permission denied for table schema_migrations" in ran.err
+
+
 @pytest.mark.parametrize("verb", ["status", "migrate"])
 async def test_postgres_away_is_told_by_host_and_port_and_without_the_password(
     tmp_path: Path, verb: str
