@@ -44,7 +44,8 @@ class Canaries:
 
     def add(self, place: str, content: bytes | str) -> None:
         """Have this looked through."""
-        self.places[place] = content.encode() if isinstance(content, str) else content
+        written = content.encode() if isinstance(content, str) else content
+        self.places[place] = self.places.get(place, b"") + written
 
     def add_messages(self, place: str, messages: list[Message]) -> None:
         """Have bodies and all properties looked through."""

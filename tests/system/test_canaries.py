@@ -114,8 +114,10 @@ class Site:
         ticket = world.tickets.push(SHOP)
         assert (await self.command("app set-ticket shop --ticket-file -", ticket)).code == 0
         code = world.oauth.code(DEFAULT_APP_ID, USER, OFFLINE)
-        exchanged = await self.command(f"user exchange default {USER} --code-file -", code)
-        assert exchanged.code == 0, exchanged.err
+        exchange = f"user exchange default {USER} --code-file -"
+        assert (await self.command(exchange, code)).code == 0
+        assert (await self.command(exchange, code)).code == 1
+        assert (await self.command("app set-secret wrong --secret-file -", wrong)).code == 3
 
     async def calls(self, producer: Producer) -> None:
         """Calls that succeed and calls that fail, in every way that concerns a token."""
@@ -216,9 +218,8 @@ async def add_gateway(canaries: Canaries, gateway: Gateway) -> None:
 
 async def test_no_secret_turns_up_in_the_clear(site: Site) -> None:
     found = site.canaries.found()
-    count = len(site.canaries.places)
     size = sum(map(len, site.canaries.places.values()))
-    print(f"{len(site.canaries.secrets)} secrets, {count} places, {size} bytes")
+    print(sorted(site.canaries.secrets), f"in {len(site.canaries.places)} places, {size} bytes")
     assert found == []
 
 
