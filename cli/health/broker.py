@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import aiormq
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
@@ -21,6 +21,12 @@ DEEP: Final = 1000
 TOO_DEEP: Final = 5000
 MANY_DEAD: Final = 100
 """Messages; what is dead is moved to Postgres and does not stay in its queue."""
+
+
+LOOK_SECONDS: Final = 1.0
+"""How long queues are asked about one after the other: of very many apps, the first ones."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,8 @@ async def rabbitmq(url: str, aliases: Iterable[str], *, quick: bool = False) -> 
             found = [healthy("rabbitmq", f"answers in {took:.0f} ms", milliseconds=round(took, 1))]
             if not quick:
                 queues = [queue.name for queue in Topology.of(aliases).queues]
-                found += of_depths(await _depths(connection, queues))
+                depths = await _depths(connection, queues)
+                found += of_depths(depths, unseen=len(queues) - len(depths))
             return found
     except CommandFailed as error:
         return [unhealthy("rabbitmq", str(error), "start RabbitMQ, or mend RABBITMQ_URL")]
@@ -52,7 +59,7 @@ async def rabbitmq(url: str, aliases: Iterable[str], *, quick: bool = False) -> 
 async def _depths(connection: aiormq.Connection, queues: list[str]) -> dict[str, Depth]:
     found = {}
     channel = await connection.channel()
-    for queue in queues:
+    for queue in _for_a_while(queues):
         try:
             declared = await channel.queue_declare(queue, passive=True)
         except ChannelNotFoundEntity:
@@ -63,8 +70,16 @@ async def _depths(connection: aiormq.Connection, queues: list[str]) -> dict[str,
     return found
 
 
-def of_depths(queues: dict[str, Depth]) -> list[Check]:
-    """Judge the depth of the queues and who consumes them."""
+def _for_a_while(items: Sequence[T]) -> Iterator[T]:
+    until = time.monotonic() + LOOK_SECONDS
+    for item in items:
+        if time.monotonic() >= until:
+            return
+        yield item
+
+
+def of_depths(queues: dict[str, Depth], *, unseen: int = 0) -> list[Check]:
+    """Judge the depth of the queues and who consumes them; *unseen* others were not asked about."""
     facts = {
         name: {"messages": depth.messages, "consumers": depth.consumers}
         for name, depth in queues.items()
@@ -75,7 +90,7 @@ def of_depths(queues: dict[str, Depth]) -> list[Check]:
         return [degraded("queues", message, "start a gateway: it declares them", queues=facts)]
     dead = queues.get(names.DEAD_LETTER_QUEUE, Depth(0))
     waiting = {name: depth for name, depth in queues.items() if _is_consumed(name)}
-    return [_of_waiting(waiting, facts), _of_dead(dead.messages or 0)]
+    return [_of_waiting(waiting, facts, unseen), _of_dead(dead.messages or 0)]
 
 
 def _is_consumed(queue: str) -> bool:
@@ -83,11 +98,15 @@ def _is_consumed(queue: str) -> bool:
     return queue.startswith(f"{names.CALLS_EXCHANGE}.")
 
 
-def _of_waiting(queues: dict[str, Depth], facts: dict[str, dict[str, int | None]]) -> Check:
+def _of_waiting(
+    queues: dict[str, Depth], facts: dict[str, dict[str, int | None]], unseen: int
+) -> Check:
     total = sum(depth.messages or 0 for depth in queues.values())
     name, deepest = max(queues.items(), key=lambda item: item[1].messages or 0)
     most = deepest.messages or 0
     message = f"{total} calls wait in {len(queues)} queues"
+    if unseen:
+        message += f", {unseen} more were not asked about"
     if total:
         message += f", {most} of them in {name}"
     orphans = [queue for queue, depth in queues.items() if not depth.consumers]
@@ -112,7 +131,7 @@ async def topology(url: str, aliases: Iterable[str]) -> list[Check]:
     wanted = Topology.of(aliases)
     try:
         async with open_broker(url) as connection:
-            missing, different = await _compared(connection, wanted.queues)
+            missing, different, compared = await _compared(connection, wanted.queues)
     except CommandFailed as error:
         return [unhealthy("topology", str(error))]
     except (AMQPError, OSError) as error:
@@ -120,18 +139,20 @@ async def topology(url: str, aliases: Iterable[str]) -> list[Check]:
     if different:
         message = f"other arguments than ours: {', '.join(different)}"
         return [unhealthy("topology", message, "drain and delete it; a gateway declares it anew")]
-    there = len(wanted.queues) - len(missing)
-    message = f"{there} queues fit, {len(missing)} are declared at the start"
+    fit = compared - len(missing)
+    message = f"{fit} queues fit, {len(missing)} are declared at the start"
+    if unseen := len(wanted.queues) - compared:
+        message += f", {unseen} more were not asked about"
     return [healthy("topology", message, missing=missing)]
 
 
 async def _compared(
-    connection: aiormq.Connection, queues: Iterable[Queue]
-) -> tuple[list[str], list[str]]:
-    """The queues that are missing, and those that are there with other arguments."""
-    missing, different = [], []
+    connection: aiormq.Connection, queues: Sequence[Queue]
+) -> tuple[list[str], list[str], int]:
+    """The queues that are missing, those that have other arguments, and how many were compared."""
+    missing, different, compared = [], [], 0
     channel = await connection.channel()
-    for queue in queues:
+    for compared, queue in enumerate(_for_a_while(queues), start=1):  # noqa: B007
         try:
             await channel.queue_declare(queue.name, passive=True)
             # Only compares, since it is there.
@@ -143,4 +164,4 @@ async def _compared(
         else:
             continue
         channel = await connection.channel()
-    return missing, different
+    return missing, different, compared

@@ -105,3 +105,9 @@ def test_missing_queues_and_dead_letters_that_stay_are_degraded() -> None:
     assert statuses(of_depths({CALLS: Depth(None)})) == [("queues", D)]
     dead = {CALLS: Depth(0, 1), names.DEAD_LETTER_QUEUE: Depth(MANY_DEAD + 1, 1)}
     assert statuses(of_depths(dead)) == [("queues", H), ("dead-letter-queue", D)]
+
+
+def test_queues_that_there_was_no_time_for_are_told() -> None:
+    found = of_depths({CALLS: Depth(0, 1)}, unseen=7)
+
+    assert found[0].message == "0 calls wait in 1 queues, 7 more were not asked about"
