@@ -61,6 +61,8 @@ class Tries:
             work.waited += turn.waited
             wait = self._metrics.limit_wait_seconds.labels(job.route.name, work.lane)
             wait.observe(turn.waited)
+            # Its secret may have been changed while the call waited.
+            job.app = self._apps.current(job.app)
             ended = await self._executor.execute(job)
         finally:
             self._scheduler.finished(job, turn)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
 import pytest
+from pydantic import SecretStr
 
 from consumers.backlog import Backlog
 from consumers.codec import Delivery
@@ -47,18 +50,24 @@ class Steps:
         self.finished_turns: list[Turn] = []
         self.permit_at = 0.0
         self.made_way = 0
+        self.while_waiting: Callable[[], None] = list
+        self.app = APP
 
     async def turn(self, job: Any, lane: str, **how: Any) -> Turn:
         self.asked = {"lane": lane, **how}
+        self.while_waiting()
         if isinstance(self.turn_given, Exception):
             raise self.turn_given
         return self.turn_given
+
+    def dismiss(self, judge: Any) -> None:
+        pass
 
     def finished(self, job: Any, turn: Turn) -> None:
         self.finished_turns.append(turn)
 
     async def execute(self, job: Any) -> Ended:
-        self.permit_at = job.permit_at
+        self.permit_at, self.app = job.permit_at, job.app
         if self.defect:
             raise RuntimeError("defect")
         return Ended(make_answer(document={"code": 0}), None)
@@ -77,8 +86,8 @@ class Steps:
         self.ends.append(ending)
 
 
-def pipeline(steps: Steps) -> Pipeline:
-    apps, metrics = Apps([APP]), Metrics()
+def pipeline(steps: Steps, apps: Apps | None = None) -> Pipeline:
+    apps, metrics = apps or Apps([APP]), Metrics()
     members = Members(apps, dimensions(), Backlog(), list)
     tries = Tries(apps, members, cast(Scheduler, steps), cast(Executor, steps), metrics)
     return Pipeline(
@@ -96,6 +105,14 @@ def call(left: float = 60.0, **changes: Any) -> Delivery:
     return make_delivery(
         orjson.dumps(read()), received=time.time(), headers=deadline, reply_to="amq_r", **changes
     )
+
+
+async def test_a_call_that_waited_is_made_with_the_secret_that_its_app_has_by_then() -> None:
+    steps, apps = Steps(TURN), Apps([APP])
+    changed = replace(APP, secret=SecretStr("changed"))
+    steps.while_waiting = lambda: apps.put(changed)
+    assert await pipeline(steps, apps).process(call(), "default")
+    assert steps.app == changed
 
 
 async def test_the_scheduler_is_told_who_calls_and_hears_when_the_try_has_ended() -> None:
