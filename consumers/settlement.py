@@ -45,6 +45,8 @@ _NOT_ASKED = frozenset(
         ErrorType.DEADLINE_EXCEEDED,
         ErrorType.STORE_UNAVAILABLE,
         ErrorType.FEISHU_UNAVAILABLE,
+        ErrorType.UNROUTED,
+        ErrorType.APP_UNAVAILABLE,
     }
 )
 """Errors that say of the last try alone that Feishu did nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import structlog
 from aio_pika.abc import AbstractConnection
@@ -53,7 +53,18 @@ class Takers:
 
     async def keep(self, wanted: Mapping[str, Handler]) -> None:
         """Take from these queues and from no other that nothing is in hand of."""
+        opened: list[str] = []
+        try:
+            await self._close_unwanted(wanted)
+            await self._open_missing(wanted, opened)
+        finally:
+            if opened:
+                log.info("consuming", queues=opened)
+
+    async def _close_unwanted(self, wanted: Container[str]) -> None:
         for name, taker in list(self._takers.items()):
+            if self._takers.get(name) is not taker:
+                continue  # The connection was lost meanwhile.
             if taker.is_lost:
                 await self._drop(name).close()
                 continue
@@ -64,11 +75,13 @@ class Takers:
             elif name not in wanted:
                 # Closed when next looked at: a call may come until the broker has heard of it.
                 await taker.cancel()
+
+    async def _open_missing(self, wanted: Mapping[str, Handler], opened: list[str]) -> None:
         for name, handler in wanted.items():
             if self._connection is None or self._draining:
                 return
-            if name not in self._takers:
-                await self._open(self._connection, name, handler)
+            if name not in self._takers and await self._open(self._connection, name, handler):
+                opened.append(name)
 
     def has(self, name: str) -> bool:
         """Whether this process consumes the queue, or has calls of it in hand."""
@@ -117,7 +130,7 @@ class Takers:
             task.add_done_callback(self._left.discard)
         return taker
 
-    async def _open(self, connection: AbstractConnection, queue: str, handler: Handler) -> None:
+    async def _open(self, connection: AbstractConnection, queue: str, handler: Handler) -> bool:
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 taker = await Taker.open(
@@ -125,18 +138,17 @@ class Takers:
                 )
         except ChannelNotFoundEntity:
             # Not declared yet, or deleted and that is not known here yet.
-            return
+            return False
         except asyncio.CancelledError:
             if told_to_stop():
                 raise
-            return
+            return False
         except Exception as error:  # noqa: BLE001  aiormq raises bare Exceptions too
             log.warning("queue not consumed", queue=queue, error=str(error))
-            return
+            return False
         self._takers[queue] = taker
         if connection is not self._connection:
             self._drop(queue).lost()
         elif self._draining:
             await taker.cancel()
-        else:
-            log.info("consuming", queues=[queue])
+        return self.takes(queue)

@@ -73,6 +73,8 @@ class Tries:
 
     def _refused(self, job: Job) -> GatewayError | None:
         try:
+            if job.pool is None or self._apps.pool(job.pool) is None:
+                self._apps.find(job.alias)
             self._apps.find(job.app.alias)
         except GatewayError as error:
             return error

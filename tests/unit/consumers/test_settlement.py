@@ -166,6 +166,8 @@ def test_a_wait_that_outlived_the_deadline_is_an_expired_call() -> None:
         NOT_DONE,
         Refused(ErrorType.RATE_LIMITED, "no slot", retry_after=9.0),
         NotNow(ErrorType.RATE_LIMITED, "chat", retry_after=61.0),
+        Refused(ErrorType.APP_UNAVAILABLE, "disabled meanwhile"),
+        Refused(ErrorType.UNROUTED, "removed meanwhile"),
     ],
 )
 def test_what_follows_an_attempt_that_may_have_been_executed_does_not_undo_it(

@@ -96,6 +96,17 @@ async def test_calls_in_line_are_refused_when_their_app_is_disabled_or_removed()
         await site.close(*tasks)
 
 
+async def test_calls_in_line_for_a_pool_are_refused_when_it_is_removed() -> None:
+    site = Site(Doled(full(30.0)))
+    tasks = [site.start(site.open(alias)) for alias in ("all", "a")]
+    await settled()
+    site.apps.replace([ONE, TWO], [replace(POOL, removed=True)])
+    await settled()
+    assert [task.done() for task in tasks] == [True, False]
+    assert error_of(tasks[0]) is ErrorType.UNROUTED
+    await site.close(*tasks)
+
+
 async def test_an_unreadable_secret_is_waited_for_without_a_turn() -> None:
     limiter = Doled()
     site = Site(limiter)
