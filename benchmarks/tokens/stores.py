@@ -27,8 +27,8 @@ APPS = 9
 RATE = 100.0
 LIFE, RENEW_BELOW = 40.0, 34.0
 """Renewed 13 to 33 s before its end, when Feishu has a new one."""
-FAULT_SECONDS = 30.0
-_WARM_SECONDS, _AFTER_SECONDS = 10.0, 15.0
+FAULT_SECONDS = 20.0
+_WARM_SECONDS, _AFTER_SECONDS = 10.0, 10.0
 _EMPTY_SECONDS = 2.0
 _SLOW_SECONDS = 0.5
 """A call that takes so much longer than most is one of those that a fault delays."""
