@@ -56,19 +56,23 @@ class Memory:
         self._failures: dict[bytes, tuple[float, GatewayError]] = {}
 
     def hold(self, token: Token, draw: float) -> None:
-        """Use this token from now on."""
+        """Use this token from now on, unless it was asked for before it had to be forgotten."""
+        if token.issued_at <= self._rejected_until.get(token.credential.key, -math.inf):
+            return
         app = token.credential.app
         slot = (app.alias, token.credential.holder)
         self.held[slot] = Held(token, token.renew_at(draw), token.usable_until, app)
         self._failures.pop(token.credential.key, None)
 
-    def forget(self, fingerprints: Set[bytes]) -> int:
+    def forget(self, fingerprints: Set[bytes], now: float) -> int:
         """Use these tokens no more, and return how many were in use; a store may have newer.
 
-        The key of a credential stands for all of its tokens.
+        The key of a credential stands for all of its tokens so far, in Redis as well.
         """
         if not fingerprints:
             return 0
+        # What is no credential's key names nothing here, and is swept out in time.
+        self._rejected_until |= dict.fromkeys(fingerprints, now)
         slots = [
             slot
             for slot, held in self.held.items()

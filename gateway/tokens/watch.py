@@ -51,7 +51,7 @@ class Watch:
         with suppress(StoreAway):
             dropped = await self._postgres.dropped(seconds)
             self._looked_at = now
-            forgotten = self._memory.forget(dropped - self._seen)
+            forgotten = self._memory.forget(dropped - self._seen, self._clock())
             self._seen = dropped
             if forgotten:
                 log.info("tokens forgotten that were dropped elsewhere", count=forgotten)

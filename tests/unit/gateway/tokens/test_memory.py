@@ -115,11 +115,25 @@ def test_a_token_serves_its_app_read_anew_and_none_of_other_credentials() -> Non
 def test_exactly_the_named_tokens_are_forgotten_and_may_come_back() -> None:
     memory = Memory()
     memory.hold(token("t-1"), 0.5)
-    assert memory.forget({token("t-2").fingerprint}) == 0
+    assert memory.forget({token("t-2").fingerprint}, 1.0) == 0
     assert SLOT in memory.held
-    assert memory.forget({token("t-1").fingerprint}) == 1
+    assert memory.forget({token("t-1").fingerprint}, 1.0) == 1
     assert SLOT not in memory.held
     assert memory.accepts(token("t-1"), 10, None)
+
+
+def test_a_credential_is_forgotten_with_all_of_its_tokens_so_far() -> None:
+    memory = Memory()
+    memory.hold(token("t-1"), 0.5)
+    assert memory.forget({CREDENTIAL.key}, 10.0) == 1
+    assert SLOT not in memory.held
+    # Neither what Redis still has nor what was under way comes back.
+    assert not memory.accepts(token("t-0", issued_at=9), 11, None)
+    memory.hold(token("t-0", issued_at=9), 0.5)
+    assert SLOT not in memory.held
+    assert memory.accepts(token("t-2", issued_at=11), 12, None)
+    memory.hold(token("t-2", issued_at=11), 0.5)
+    assert memory.held[SLOT].token.value == "t-2"
 
 
 def test_a_sweep_lets_go_of_what_ended_and_of_nothing_else() -> None:
