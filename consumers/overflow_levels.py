@@ -37,7 +37,7 @@ class OverflowLevels:
     def seen(self, queue: OverflowQueue, depth: int, asked_at: float) -> None:
         """So many calls waited in the queue when it was looked at, Unix time."""
         self._level(queue).depth = depth
-        self._backlog.seen(queue.bucket, queue.lane, depth, asked_at)
+        self._backlog.seen(queue.bucket, queue.lane, self._waiting(queue), asked_at)
         self._tell(queue.label, queue.lane)
 
     def taken(self, queue: OverflowQueue, history: History) -> None:
@@ -59,8 +59,16 @@ class OverflowLevels:
     def gone(self, queue: OverflowQueue) -> None:
         """The queue was removed."""
         self._levels.pop(queue.name, None)
-        self._backlog.seen(queue.bucket, queue.lane, 0)
+        self._backlog.seen(queue.bucket, queue.lane, self._waiting(queue))
         self._tell(queue.label, queue.lane)
+
+    def _waiting(self, queue: OverflowQueue) -> int:
+        """Calls for the queue's bucket: an app's own and those of its pools wait side by side."""
+        return sum(
+            level.depth
+            for level in self._levels.values()
+            if (level.queue.bucket, level.queue.lane) == (queue.bucket, queue.lane)
+        )
 
     def _level(self, queue: OverflowQueue) -> _Level:
         return self._levels.setdefault(queue.name, _Level(queue))
