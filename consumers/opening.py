@@ -79,10 +79,14 @@ class Opener:
 
     async def end(self, work: Work, error: GatewayError | None) -> None:
         """The call is ended so: where nothing was executed, its claim is free."""
+        if error is not None and error.outcome is Outcome.NOT_EXECUTED:
+            await self.release(work)
+
+    async def release(self, work: Work) -> None:
+        """Whoever gets the call next may ask another member, unless this one may have executed it."""
         routing, job = work.routing, work.job
-        if routing is None or routing.claimed is None or job.doubtful or error is None:
-            return
-        if error.outcome is Outcome.NOT_EXECUTED:
+        if routing is not None and routing.claimed is not None and not job.doubtful:
+            routing.claimed = None
             await self._claims.drop(job.alias, job.call_id)
 
     def pass_on(self, work: Work, ended: Ended) -> Ended | None:

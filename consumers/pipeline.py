@@ -135,6 +135,7 @@ class Pipeline:
 
     async def _give_back(self, work: Work) -> bool:
         if work.job.redeliverable and not work.job.tries:
+            await self._opener.release(work)
             return False
         # Back in its queue it would be redelivered, and look as if it had been started.
         await self._send_later(work, rung_after(0), "drain")

@@ -217,6 +217,16 @@ async def test_a_claim_moves_with_the_call_and_ends_where_nothing_was_executed(
     assert not site.claims.held
 
 
+async def test_who_gives_a_call_back_leaves_the_choice_to_the_next(site: Site) -> None:
+    work = site.open(call(send()))
+    await site.opener.claim(work)
+    await site.opener.release(work)
+    again = site.open(call(send(), redelivered=True))
+    await site.opener.claim(again)
+    assert again.job.app != work.job.app
+    assert not again.is_bound
+
+
 @pytest.mark.parametrize("error", [None, Refused(ErrorType.TIMEOUT, "?", outcome=Outcome.UNKNOWN)])
 async def test_a_claim_stays_where_the_call_was_or_may_have_been_executed(
     site: Site, error: GatewayError | None
