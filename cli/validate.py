@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from consumers.app import build_parts
 from gateway.environment import KEY_COMMAND, read_secrets, read_variables
@@ -80,7 +81,7 @@ def table_of(values: Mapping[str, str]) -> Table:
     """The same for people."""
     table = Table("setting", "value")
     for name, value in values.items():
-        table.add_row(name, value)
+        table.add_row(name, Text(value))
     return table
 
 
@@ -99,5 +100,5 @@ def _print(settings: Settings | None, findings: list[Finding]) -> None:
         return
     table = Table("variable", "what", "finding")
     for finding in findings:
-        table.add_row(finding.name, finding.kind, finding.message)
+        table.add_row(finding.name, finding.kind, Text(finding.message))
     console.print(table)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.quiet import be_quiet
 
@@ -17,32 +18,44 @@ from .check import EXIT_CODES, Check, Status, worst
 from .rounds import ALL, QUICK, run_round
 
 _MARKS = {
-    Status.HEALTHY: "[green]ok[/green]",
-    Status.DEGRADED: "[yellow]degraded[/yellow]",
-    Status.UNHEALTHY: "[red]unhealthy[/red]",
+    Status.HEALTHY: Text("ok", "green"),
+    Status.DEGRADED: Text("degraded", "yellow"),
+    Status.UNHEALTHY: Text("unhealthy", "red"),
 }
 
-
-def _flag(text: str) -> typer.models.OptionInfo:
-    found: typer.models.OptionInfo = typer.Option(help=text)
-    return found
+All = Annotated[bool, typer.Option("--all", help="Every check; the default.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Only whether the three servers answer.")]
+Postgres = Annotated[
+    bool, typer.Option("--database", help="Postgres: schema, long transactions, dead letters.")
+]
+Redis = Annotated[bool, typer.Option("--redis", help="Redis, and its memory.")]
+RabbitMQ = Annotated[
+    bool, typer.Option("--rabbitmq", help="RabbitMQ, the queues and who consumes them.")
+]
+Api = Annotated[bool, typer.Option("--api", help="The way to Feishu: DNS, TCP, TLS, HTTP.")]
+Tokens = Annotated[bool, typer.Option("--tokens", help="The tokens of all apps.")]
+Settings = Annotated[bool, typer.Option("--config", help="The settings.")]
+Disk = Annotated[bool, typer.Option("--disk", help="The disk of this folder.")]
+Memory = Annotated[bool, typer.Option("--memory", help="The memory of this machine.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ExitOnError = Annotated[
+    bool, typer.Option("--exit-on-error", help="Changes nothing: the exit code always tells.")
+]
 
 
 def health_command(
-    everything: Annotated[bool, typer.Option("--all", help="Every check; the default.")] = False,
-    quick: Annotated[bool, _flag("Only whether the three servers answer.")] = False,
-    database: Annotated[bool, _flag("Postgres: schema, long transactions, dead letters.")] = False,
-    redis: Annotated[bool, _flag("Redis, and its memory.")] = False,
-    rabbitmq: Annotated[bool, _flag("RabbitMQ, the queues and who consumes them.")] = False,
-    api: Annotated[bool, _flag("The way to Feishu: DNS, TCP, TLS, HTTP.")] = False,
-    tokens: Annotated[bool, _flag("The tokens of all apps.")] = False,
-    config: Annotated[bool, _flag("The settings.")] = False,
-    disk: Annotated[bool, _flag("The disk of this folder.")] = False,
-    memory: Annotated[bool, _flag("The memory of this machine.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    exit_on_error: Annotated[
-        bool, _flag("For scripts of other services: the exit code tells in any case.")
-    ] = False,
+    everything: All = False,
+    quick: Quick = False,
+    database: Postgres = False,
+    redis: Redis = False,
+    rabbitmq: RabbitMQ = False,
+    api: Api = False,
+    tokens: Tokens = False,
+    config: Settings = False,
+    disk: Disk = False,
+    memory: Memory = False,
+    as_json: AsJson = False,
+    exit_on_error: ExitOnError = False,
 ) -> None:
     """Say how the parts are. Exit with 0 when all is healthy, 1 when degraded, 2 when unhealthy."""
     del exit_on_error
@@ -64,9 +77,7 @@ def health_command(
     run_and_tell(wanted, quick=quick and not everything, as_json=as_json)
 
 
-def preflight_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def preflight_command(as_json: AsJson = False) -> None:
     """Say whether a gateway can start here: settings, servers, schema, queues; exits alike."""
     run_and_tell((ALL - {"rabbitmq", "tokens"}) | {"topology"}, quick=False, as_json=as_json)
 
@@ -89,7 +100,7 @@ def _print(checks: list[Check], status: Status) -> None:
     table = Table("check", "status", "found")
     for check in checks:
         hint = f"\n→ {check.hint}" if check.hint else ""
-        table.add_row(check.name, _MARKS[check.status], f"{check.message}{hint}")
+        table.add_row(check.name, _MARKS[check.status], Text(f"{check.message}{hint}"))
     console = Console()
     console.print(table)
     console.print(f"Altogether: {status}")

@@ -13,6 +13,7 @@ import asyncpg
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.exits import CANNOT_REACH, CommandFailed
 from cli.quiet import be_quiet
@@ -49,7 +50,8 @@ def token_list(
     table = Table("app", "kind", "holder", "state", "expires at", "fingerprint")
     for row in rows:
         cells = (row["app"] or row["app_id"], row["kind"], row["holder"], row["state"])
-        table.add_row(*cells, row["expires_at"] or "", row["fingerprint"] or "")
+        ends = (row["expires_at"] or "", row["fingerprint"] or "")
+        table.add_row(*map(Text, (*cells, *ends)))
     Console().print(table)
 
 

@@ -7,14 +7,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from .seen import Seen, State
 
 _STATES = {
-    State.VALID: "[green]valid[/green]",
-    State.RENEWAL_DUE: "[green]valid[/green], renewal due",
-    State.ENDING: "[yellow]at its end[/yellow]",
-    State.FAILING: "[red]failing[/red]",
+    State.VALID: "valid",
+    State.RENEWAL_DUE: "valid, renewal due",
+    State.ENDING: "at its end",
+    State.FAILING: "failing",
     State.MISSING: "missing",
 }
 
@@ -22,22 +23,25 @@ _STATES = {
 def print_one(seen: Seen) -> None:
     """All that may be shown of one token."""
     told = seen.as_json()
-    table = Table(show_header=False, box=None)
     whose = f" of {told['holder']}" if told["holder"] else ""
-    table.add_row("app", f"{told['app']} ({told['app_id']})")
-    table.add_row("kind", told["kind"] + whose)
-    table.add_row("state", _STATES[seen.state])
+    rows = [
+        ("app", f"{told['app']} ({told['app_id']})"),
+        ("kind", told["kind"] + whose),
+        ("state", _STATES[seen.state]),
+    ]
     if seen.token is not None:
-        table.add_row("expires at", f"{told['expires_at']} ({told['remaining_seconds']} s left)")
-        table.add_row("renewal", f"{told['renewal_from']} to {told['renewal_until']}")
-        table.add_row("found in", ", ".join(seen.found_in))
-        table.add_row("fingerprint", told["fingerprint"])
+        rows += [
+            ("expires at", f"{told['expires_at']} ({told['remaining_seconds']} s left)"),
+            ("renewal", f"{told['renewal_from']} to {told['renewal_until']}"),
+            ("found in", ", ".join(seen.found_in)),
+            ("fingerprint", told["fingerprint"]),
+        ]
     if seen.failure is not None:
-        table.add_row("failure", seen.failure.message)
-        if seen.failure.hint:
-            table.add_row("hint", seen.failure.hint)
-    for name, reason in seen.away.items():
-        table.add_row(f"{name} away", reason)
+        rows += [("failure", seen.failure.message), ("hint", seen.failure.hint or "")]
+    rows += [(f"{name} away", reason) for name, reason in seen.away.items()]
+    table = Table(show_header=False, box=None)
+    for name, value in rows:
+        table.add_row(name, Text(value))
     Console().print(table)
 
 
@@ -51,7 +55,8 @@ def table_of(rows: Iterable[Seen]) -> Table:
             state += f": {seen.failure.message}"
         left = f"{told['remaining_seconds']} s" if seen.token else ""
         places = ", ".join(seen.found_in)
-        table.add_row(told["app"], told["kind"], state, left, places, told["fingerprint"] or "")
+        cells = (told["app"], told["kind"], state, left, places, told["fingerprint"] or "")
+        table.add_row(*map(Text, cells))
     return table
 
 

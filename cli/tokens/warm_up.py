@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.apps.find import find_app
 from cli.exits import CANNOT_REACH, FAILED, CommandFailed
@@ -68,5 +69,5 @@ def _print(done: list[Warmed], *, dry_run: bool) -> None:
     table = Table("app", "would be" if dry_run else "was", "left", "why")
     for warmed in done:
         left = "" if warmed.seconds_left is None else f"{warmed.seconds_left:.0f} s"
-        table.add_row(warmed.alias, warmed.what, left, warmed.reason or "")
+        table.add_row(warmed.alias, warmed.what, left, Text(warmed.reason or ""))
     Console().print(table)

@@ -97,6 +97,17 @@ async def test_a_command_for_the_key_is_run_once(tmp_path: Path) -> None:
     assert (tmp_path / "runs").read_text() == "run\n"
 
 
+async def test_brackets_in_a_finding_are_shown_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "l.toml").write_text("[resources]\nnonsense = 1\n")
+
+    ran = await run(
+        *("config", "validate"), folder=tmp_path, **GOOD, LARK_SERVICE_LIMITS_FILE="l.toml"
+    )
+
+    assert ran.code == 1
+    assert "[resources]" in ran.out
+
+
 @pytest.mark.parametrize("name", ["nowhere.env", "."])
 async def test_what_is_no_file_is_a_mistake_of_the_caller(tmp_path: Path, name: str) -> None:
     ran = await run_script("validate_env.py", name, folder=tmp_path)
