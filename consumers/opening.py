@@ -83,7 +83,7 @@ class Opener:
             await self.release(work)
 
     async def release(self, work: Work) -> None:
-        """Whoever gets the call next may ask another member, unless this one may have executed it."""
+        """Let whoever gets the call next choose, unless this member may have executed it."""
         routing, job = work.routing, work.job
         if routing is not None and routing.claimed is not None and not job.doubtful:
             routing.claimed = None

@@ -128,7 +128,7 @@ async def test_calls_in_line_in_overflow_queues_and_on_rungs_are_all_answered(
     assert len(refused) > 80
     for reply in refused:
         assert_error(reply, "unrouted", "not_executed", retryable=False)
-        [letter] = producer.letters_of(reply)
+        letter = await producer.letter_of(reply.properties.correlation_id or "")
         assert letter.headers[names.HEADER_DEAD_REASON] == "unrouted"
 
 
