@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from gateway.crypto import KeyRing
@@ -23,6 +24,9 @@ _READS_AT_ONCE, _WRITES_AT_ONCE = 2, 2
 Apart, since writes may wait for a lock that somebody holds, which reads never do."""
 
 T = TypeVar("T")
+
+Drop = tuple[bytes, datetime]
+"""The fingerprint of a token, or the key of a credential, and when it was dropped."""
 
 
 class PostgresTokens:
@@ -72,10 +76,10 @@ class PostgresTokens:
         """Delete the token if it is still exactly this one, and let all processes forget it."""
         await self._execute(statements.DROP, token.credential.key, token.fingerprint)
 
-    async def dropped(self, seconds: float) -> frozenset[bytes]:
-        """The fingerprints of the tokens dropped in the last so many seconds."""
+    async def dropped(self, seconds: float) -> frozenset[Drop]:
+        """What was dropped in the last so many seconds, and when; the same may be dropped twice."""
         rows = await _stored(self._reads, lambda: self._database.fetch(statements.DROPPED, seconds))
-        return frozenset(row["fingerprint"] for row in rows)
+        return frozenset((row["fingerprint"], row["dropped_at"]) for row in rows)
 
     async def lock(self, credential: Credential, owner: str) -> bool:
         """Take the turn to ask for ten seconds; False while another has it, or just failed."""

@@ -27,7 +27,7 @@ WITH gone AS (DELETE FROM tokens WHERE credential = $1 AND fingerprint = $2)
 INSERT INTO token_drops (fingerprint) VALUES ($2)
 """
 DROPPED = """
-SELECT DISTINCT fingerprint FROM token_drops
+SELECT DISTINCT fingerprint, dropped_at FROM token_drops
 WHERE dropped_at > clock_timestamp() - make_interval(secs => $1)
 """
 # A lease that lasts longer than ours do was not made here; nobody may ever end it.

@@ -8,7 +8,7 @@ from contextlib import suppress
 import structlog
 
 from .memory import Memory
-from .postgres_tokens import PostgresTokens
+from .postgres_tokens import Drop, PostgresTokens
 from .stores import StoreAway
 
 EVERY_SECONDS = 0.5
@@ -35,7 +35,7 @@ class Watch:
         self._memory = memory
         self._clock = clock
         self._draw = draw
-        self._seen: frozenset[bytes] = frozenset()
+        self._seen: frozenset[Drop] = frozenset()
         self._looked_at = clock()
         self._tidy_at = self._next_tidy()
 
@@ -51,7 +51,8 @@ class Watch:
         with suppress(StoreAway):
             dropped = await self._postgres.dropped(seconds)
             self._looked_at = now
-            forgotten = self._memory.forget(dropped - self._seen, self._clock())
+            fresh = {fingerprint for fingerprint, _ in dropped - self._seen}
+            forgotten = self._memory.forget(fresh, self._clock())
             self._seen = dropped
             if forgotten:
                 log.info("tokens forgotten that were dropped elsewhere", count=forgotten)

@@ -46,6 +46,17 @@ async def test_a_drop_is_taken_note_of_once(feishu: Simulated, start_process: St
     assert second.pool._memory.held
 
 
+async def test_what_is_dropped_again_soon_is_forgotten_again(
+    feishu: Simulated, start_process: StartProcess
+) -> None:
+    first, second = await start_process(), await start_process()
+    for _ in range(2):
+        token = await second.pool.get(feishu.app)
+        await first.postgres.drop(token)
+        await second.pool._watch.look()
+        assert not second.pool._memory.held
+
+
 async def test_ended_tokens_and_turns_leave_postgres_and_living_ones_stay(
     feishu: Simulated, start_process: StartProcess
 ) -> None:
