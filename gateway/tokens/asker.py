@@ -70,7 +70,7 @@ class Asker:
         """Put the token where the other processes look: whoever is next does so at once."""
         self._writer.put(token)
         try:
-            await self._redis.put(token)
+            await self._redis.put(token, insist=True)
         except StoreAway:
             await if_there(self._postgres.put(token))
 

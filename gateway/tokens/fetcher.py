@@ -15,7 +15,7 @@ from .asker import Asker
 from .memory import Memory
 from .postgres_tokens import PostgresTokens
 from .redis_tokens import RedisTokens
-from .stores import Found, StoreAway, Turns, if_there
+from .stores import Found, StoreAway, StoreLate, Turns, if_there
 from .token import Credential, Token
 
 _FIRST_POLL = 0.05
@@ -106,7 +106,10 @@ class Fetcher:
                 async with self._door(credential):
                     mine = await turns.lock(credential, owner)
                     # Also when it is ours: the one before may have finished just now.
-                    found = await turns.look(credential)
+                    try:
+                        found = await turns.look(credential)
+                    except StoreLate:
+                        continue
                     if self._accepts(found.token, than):
                         return found.token
                     self._raise_shared(credential, found)

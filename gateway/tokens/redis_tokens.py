@@ -28,7 +28,10 @@ T = TypeVar("T")
 
 
 class RedisTokens:
-    """Tokens, failures and locks in Redis; every method raises StoreAway within 250 ms."""
+    """Tokens, failures and turns in Redis; every method raises StoreAway within 250 ms.
+
+    What the processes agree by is insisted on, as long as Redis seems to be busy and not away.
+    """
 
     def __init__(self, redis: Redis, keys: KeyRing, *, clock: Clock = time.monotonic) -> None:
         self._redis = redis
@@ -54,7 +57,7 @@ class RedisTokens:
 
         return await self._bounded(read)
 
-    async def put(self, token: Token) -> None:
+    async def put(self, token: Token, *, insist: bool = False) -> None:
         """Share a token unless a newer one is there, and forget the failure."""
         place = _place(token.credential)
 
@@ -69,7 +72,7 @@ class RedisTokens:
                 args=[*ages, usable, token.fingerprint, self._sealer.seal(token)],
             )
 
-        await self._bounded(write)
+        await self._bounded(write, insist=insist)
 
     async def drop(self, token: Token) -> None:
         """Delete the token if it is still exactly this one."""
@@ -99,7 +102,11 @@ class RedisTokens:
     async def lock(self, credential: Credential, owner: str) -> bool:
         """Take the turn to ask for ten seconds; False while another has it."""
         keys, lasting = [f"{_place(credential)}:lock"], int(LOCK_SECONDS * 1000)
-        return bool(await self._bounded(lambda: self._lock(keys=keys, args=[owner, lasting])))
+
+        async def take() -> bool:
+            return bool(await self._lock(keys=keys, args=[owner, lasting]))
+
+        return await self._bounded(take, insist=True)
 
     async def unlock(self, credential: Credential, owner: str) -> None:
         """Give the turn back if *owner* still has it."""
@@ -116,9 +123,11 @@ class RedisTokens:
             return None
         return self._sealer.open(credential, sealed, issued_at=now - age, expires_at=now + left)
 
-    async def _bounded(self, command: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _bounded(
+        self, command: Callable[[], Coroutine[Any, Any, T]], *, insist: bool = False
+    ) -> T:
         try:
-            return await self._bound.run(command)
+            return await (self._bound.insist(command) if insist else self._bound.run(command))
         except (RedisError, OSError) as error:
             raise StoreAway(type(error).__name__) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from .token import Credential, Token
 
 LOCK_SECONDS = 10.0
 _REST_SECONDS = 1.0
+_BUSY_SECONDS, _AGAIN_SECONDS = 2.0, 0.1
 _OWN_SECONDS = 0.1
 """A process that wakes up so much too late blames itself, some periods long."""
 _PERIODS = 4
@@ -23,6 +25,10 @@ T = TypeVar("T")
 
 class StoreAway(Exception):
     """The store does not answer in time or refuses; go on without it."""
+
+
+class StoreLate(StoreAway):
+    """The store does not answer in time, which a busy one does not either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +76,26 @@ class Bound:
         self._places = asyncio.Semaphore(at_once)
         self._resting_until = 0.0
         self._late = 0
+        self._answered_at = -math.inf
+
+    async def insist(self, command: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The same again and again, while the store answered others two seconds ago or later.
+
+        A busy store is late for some and not for others, and those would not agree on anything.
+        """
+        while True:
+            try:
+                return await self.run(command)
+            except StoreLate:
+                if time.monotonic() > self._answered_at + _BUSY_SECONDS:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def run(self, command: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what the command does; raises StoreAway where it is late, or others were."""
+        """Return what the command does; raises StoreLate where it is late, or others were."""
         async with self._places:
             if time.monotonic() < self._resting_until:
-                raise StoreAway("it did not answer a moment ago")
+                raise StoreLate("it did not answer a moment ago")
             try:
                 answer = await self._in_time(command())
             except TimeoutError as error:
@@ -83,8 +103,9 @@ class Bound:
                 self._late += 1
                 if self._late > 1:
                     self._resting_until = time.monotonic() + _REST_SECONDS
-                raise StoreAway("it does not answer in time") from error
+                raise StoreLate("it does not answer in time") from error
             self._late = 0
+            self._answered_at = time.monotonic()
             return answer
 
     async def _in_time(self, command: Coroutine[Any, Any, T]) -> T:

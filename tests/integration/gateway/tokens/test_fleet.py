@@ -217,3 +217,12 @@ async def test_the_lock_of_another_is_not_given_back(
     assert await process.redis.lock(feishu.credential, "first")
     await process.redis.unlock(feishu.credential, "second")
     assert not await process.redis.lock(feishu.credential, "second")
+
+
+async def test_who_has_the_turn_may_take_it_again_since_the_first_answer_may_have_been_late(
+    feishu: Simulated, start_process: StartProcess
+) -> None:
+    process = await start_process()
+    assert await process.redis.lock(feishu.credential, "first")
+    assert await process.redis.lock(feishu.credential, "first")
+    assert not await process.redis.lock(feishu.credential, "second")

@@ -30,7 +30,7 @@ async def test_without_redis_each_process_asks_for_itself(
     assert feishu.token_requests == 4
 
 
-async def test_a_hung_redis_costs_a_cold_call_less_than_a_second(
+async def test_a_hung_redis_costs_a_cold_call_less_than_two_seconds(
     idle_stack: Stack, feishu: Simulated, start_process: StartProcess
 ) -> None:
     process = await start_process()
@@ -40,11 +40,11 @@ async def test_a_hung_redis_costs_a_cold_call_less_than_a_second(
     try:
         started = time.monotonic()
         token = await process.pool.get(feishu.app)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2
         started = time.monotonic()
         await process.pool.rejected(token)
         await process.pool.get(feishu.app)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2
     finally:
         idle_stack.redis.resume()
 

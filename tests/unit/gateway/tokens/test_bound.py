@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.tokens.stores import Bound, StoreAway
+from gateway.tokens.stores import Bound, StoreAway, StoreLate
 
 
 async def never() -> None:
@@ -53,7 +53,7 @@ async def test_what_waits_for_a_place_when_the_store_hangs_is_told_so_at_once() 
         await never()
 
     results = await asyncio.gather(*(bound.run(hangs) for _ in range(50)), return_exceptions=True)
-    assert {type(result) for result in results} == {StoreAway}
+    assert {type(result) for result in results} == {StoreLate}
     assert ran == 2
 
 
@@ -86,3 +86,32 @@ async def test_who_gives_up_ends_the_command() -> None:
     command.cancel()
     async with asyncio.timeout(5):
         await ended.wait()
+
+
+async def test_who_insists_gets_an_answer_of_a_store_that_is_only_busy() -> None:
+    bound = Bound(0.01, 4)
+    assert await bound.run(at_once) == "done"
+    asked = 0
+
+    async def late_at_first() -> str:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            await never()
+        return "done"
+
+    assert await bound.insist(late_at_first) == "done"
+
+
+async def test_nobody_insists_on_a_store_that_never_answered() -> None:
+    bound = Bound(0.01, 4)
+    asked = 0
+
+    async def counted() -> None:
+        nonlocal asked
+        asked += 1
+        await never()
+
+    with pytest.raises(StoreLate):
+        await bound.insist(counted)
+    assert asked == 1
