@@ -25,7 +25,7 @@ from sandbox.feishu.options import DEFAULT_APP_ID, DEFAULT_SECRET
 from . import ground
 from .options import Options
 
-USERS, SECONDS, RATE, LIFE = 200, 60.0, 80.0, 16.0
+USERS, SECONDS, RATE, LIFE = 200, 60.0, 40.0, 16.0
 _KILL_EVERY = 3.0
 _PATIENCE = 60.0
 

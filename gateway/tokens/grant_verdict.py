@@ -66,10 +66,16 @@ def refusal_of(grant: Grant) -> GatewayError | None:
         return grant.failure or Refused(ErrorType.REAUTH_REQUIRED, _AGAIN)
     if grant.resting <= 0:
         return None
-    return grant.failure or NotNow(
-        ErrorType.STORE_UNAVAILABLE,
-        "the last refresh of the user's grant failed",
+    failure = grant.failure
+    if isinstance(failure, Refused):
+        return failure
+    # Nobody is asked now, so it costs the call no attempt: it waits until somebody is.
+    return NotNow(
+        failure.type if failure else ErrorType.STORE_UNAVAILABLE,
+        failure.message if failure else "the last refresh of the user's grant failed",
         retry_after=grant.resting,
+        code=failure.code if failure else None,
+        log_id=failure.log_id if failure else None,
     )
 
 

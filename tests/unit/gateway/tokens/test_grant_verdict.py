@@ -84,7 +84,12 @@ def test_a_grant_that_is_gone_says_why_and_one_that_rests_says_until_when() -> N
     assert refusal_of(replace(GRANT, state="refreshing")) is None
     failed = AttemptFailed(ErrorType.FEISHU_UNAVAILABLE, "no answer")
     assert refusal_of(replace(GRANT, failure=failed)) is None
-    assert refusal_of(replace(GRANT, failure=failed, resting=2.0)) is failed
+    secret = Refused(ErrorType.CREDENTIALS_INVALID, "wrong secret")
+    assert refusal_of(replace(GRANT, failure=secret, resting=2.0)) is secret
+    for failure in (failed, None):
+        rests = refusal_of(replace(GRANT, failure=failure, resting=2.0))
+        assert isinstance(rests, NotNow)
+        assert rests.retry_after == 2.0
 
 
 @pytest.mark.parametrize("code", sorted(GONE))
