@@ -23,7 +23,7 @@ from sandbox.feishu.options import DEFAULT_APP_ID, DEFAULT_SECRET
 from sandbox.stack import Stack
 
 COMMAND = "from cli.main import main; main()"
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 _COLUMNS = ("name", "messages")
 
 
