@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cli.quiet import be_quiet
 
-from .check import EXIT_CODES, Check, Status, worst
+from .check import EXIT_CODES, SECONDS, Check, Status, worst
 from .rounds import ALL, QUICK, run_round
 
 _MARKS = {
@@ -38,6 +38,9 @@ Settings = Annotated[bool, typer.Option("--config", help="The settings.")]
 Disk = Annotated[bool, typer.Option("--disk", help="The disk of this folder.")]
 Memory = Annotated[bool, typer.Option("--memory", help="The memory of this machine.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seconds = Annotated[
+    float, typer.Option("--timeout", help="Seconds that one check may take.", min=0.1)
+]
 ExitOnError = Annotated[
     bool, typer.Option("--exit-on-error", help="Changes nothing: the exit code always tells.")
 ]
@@ -55,6 +58,7 @@ def health_command(
     disk: Disk = False,
     memory: Memory = False,
     as_json: AsJson = False,
+    timeout: Seconds = SECONDS,
     exit_on_error: ExitOnError = False,
 ) -> None:
     """Say how the parts are. Exit with 0 when all is healthy, 1 when degraded, 2 when unhealthy."""
@@ -74,18 +78,19 @@ def health_command(
         wanted = ALL
     elif quick:
         wanted |= QUICK
-    run_and_tell(wanted, quick=quick and not everything, as_json=as_json)
+    run_and_tell(wanted, timeout, quick=quick and not everything, as_json=as_json)
 
 
-def preflight_command(as_json: AsJson = False) -> None:
+def preflight_command(as_json: AsJson = False, timeout: Seconds = SECONDS) -> None:
     """Say whether a gateway can start here: settings, servers, schema, queues; exits alike."""
-    run_and_tell((ALL - {"rabbitmq", "tokens"}) | {"topology"}, quick=False, as_json=as_json)
+    wanted = (ALL - {"rabbitmq", "tokens"}) | {"topology"}
+    run_and_tell(wanted, timeout, quick=False, as_json=as_json)
 
 
-def run_and_tell(wanted: frozenset[str], *, quick: bool, as_json: bool) -> None:
+def run_and_tell(wanted: frozenset[str], timeout: float, *, quick: bool, as_json: bool) -> None:
     """Run the checks of these names, print what they found, and exit with what it comes to."""
     be_quiet()
-    checks = asyncio.run(run_round(wanted, quick=quick))
+    checks = asyncio.run(run_round(wanted, timeout, quick=quick))
     status = worst(checks)
     if as_json:
         told = [check.as_json() for check in checks]

@@ -13,24 +13,21 @@ from urllib.parse import SplitResult, urlsplit
 
 from .check import Check, healthy, unhealthy
 
-STEP_SECONDS: Final = 0.9
-"""How long one step may take."""
 _REQUEST: Final = (
     "HEAD / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: lark-service\r\nConnection: close\r\n\r\n"
 )
-_STATUS: Final = 2
 
 
 class StepFailed(Exception):
     """One step of the way failed: which, and why."""
 
 
-async def api(domain: str) -> list[Check]:
+async def api(domain: str, step_seconds: float) -> list[Check]:
     """Resolve, connect, shake hands and ask for any answer; no credentials are used."""
     parts = urlsplit(domain)
     took: dict[str, str] = {}
     try:
-        await _walk(parts, took)
+        await _walk(parts, took, step_seconds)
     except StepFailed as error:
         message = f"{domain}: {error}"
         return [unhealthy("api", message, _hint(str(error)), **took)]
@@ -44,19 +41,19 @@ def _hint(failure: str) -> str:
     return "is the way out open: firewall, proxy, certificates?"
 
 
-async def _walk(parts: SplitResult, took: dict[str, str]) -> None:
+async def _walk(parts: SplitResult, took: dict[str, str], seconds: float) -> None:
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     loop = asyncio.get_running_loop()
-    async with _step("DNS", took):
+    async with _step("DNS", took, seconds):
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    async with _step("TCP", took):
+    async with _step("TCP", took, seconds):
         reader, writer = await asyncio.open_connection(str(found[0][4][0]), port)
     try:
         if parts.scheme == "https":
-            async with _step("TLS", took):
+            async with _step("TLS", took, seconds):
                 await writer.start_tls(ssl.create_default_context(), server_hostname=host)
-        async with _step("HTTP", took):
+        async with _step("HTTP", took, seconds):
             writer.write(_REQUEST.format(host=host).encode())
             line = (await reader.readline()).decode(errors="replace")
             protocol, _, status = line.partition(" ")
@@ -68,13 +65,13 @@ async def _walk(parts: SplitResult, took: dict[str, str]) -> None:
 
 
 @asynccontextmanager
-async def _step(name: str, took: dict[str, str]) -> AsyncIterator[None]:
+async def _step(name: str, took: dict[str, str], seconds: float) -> AsyncIterator[None]:
     began = time.monotonic()
     try:
-        async with asyncio.timeout(STEP_SECONDS):
+        async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise StepFailed(f"{name}: no answer within {STEP_SECONDS:g} s") from None
+        raise StepFailed(f"{name}: no answer within {seconds:g} s") from None
     except OSError as error:
         raise StepFailed(f"{name}: {error.strerror or type(error).__name__}") from error
     took[name] = f"{(time.monotonic() - began) * 1000:.0f} ms"

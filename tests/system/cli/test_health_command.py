@@ -23,6 +23,8 @@ from tests.support.gateway import Gateway
 from tests.support.proxy import proxied
 
 APP_SECRET = "q8N3vK1zR7tY5wB2mC9xL4pD6sF0gH7j"
+PATIENT = ("--timeout", "20")
+"""A busy machine must not pass for a server that is away."""
 AWAY = {
     "RABBITMQ_URL": "amqp://lark:pass-word@127.0.0.1:1/",
     "REDIS_URL": "redis://:pass-word@127.0.0.1:1/0",
@@ -60,7 +62,7 @@ async def test_all_is_healthy_while_a_gateway_serves(
 ) -> None:
     words = ("--database", "--redis", "--rabbitmq", "--api", "--tokens", "--memory", "--json")
 
-    ran = await run_script("health_check.py", *words, folder=tmp_path, **settings)
+    ran = await run_script("health_check.py", *words, *PATIENT, folder=tmp_path, **settings)
 
     assert ran.code == 0, ran.out
     assert ran.json["ok"]
@@ -78,8 +80,8 @@ async def test_all_includes_the_settings_and_the_machine(
 ) -> None:
     strong = {"LARK_APP_SECRET": APP_SECRET}
 
-    all_ = await run("health", "--all", "--json", folder=tmp_path, **(settings | strong))
-    default = await run("health", "--json", folder=tmp_path, **(settings | strong))
+    all_ = await run("health", "--all", "--json", *PATIENT, folder=tmp_path, **(settings | strong))
+    default = await run("health", "--json", *PATIENT, folder=tmp_path, **(settings | strong))
 
     assert {"config", "disk", "memory", "api", "tokens"} <= statuses(all_).keys()
     assert statuses(default).keys() == statuses(all_).keys()
@@ -88,8 +90,8 @@ async def test_all_includes_the_settings_and_the_machine(
 async def test_the_sandbox_secret_is_weak_and_a_missing_app_is_unhealthy(tmp_path: Path) -> None:
     given = {"LARK_APP_ID": "cli_a1b2c3d4e5f60718", "LARK_APP_SECRET": "short"}
 
-    weak = await run("health", "--config", "--json", folder=tmp_path, **given)
-    none = await run("health", "--config", "--json", folder=tmp_path)
+    weak = await run("health", "--config", "--json", *PATIENT, folder=tmp_path, **given)
+    none = await run("health", "--config", "--json", *PATIENT, folder=tmp_path)
 
     assert (weak.code, none.code) == (1, 2)
     assert found(weak)["config"]["hint"] == "lark-service config validate"
@@ -109,8 +111,8 @@ async def test_a_server_that_is_away_is_named_by_host_and_port(
 ) -> None:
     away = settings | {variable: AWAY[variable]}
 
-    ran = await run("health", flag, "--json", folder=tmp_path, **away)
-    told = await run("health", flag, folder=tmp_path, **away)
+    ran = await run("health", flag, "--json", *PATIENT, folder=tmp_path, **away)
+    told = await run("health", flag, *PATIENT, folder=tmp_path, **away)
 
     assert ran.code == told.code == code
     assert set(statuses(ran)) == {name}
@@ -122,8 +124,8 @@ async def test_a_server_that_is_away_is_named_by_host_and_port(
 async def test_quick_asks_only_whether_the_servers_answer(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    well = await run("health", "--quick", "--json", folder=tmp_path, **settings)
-    away = await run("health", "--quick", "--json", folder=tmp_path, **(settings | AWAY))
+    well = await run("health", "--quick", "--json", *PATIENT, folder=tmp_path, **settings)
+    away = await run("health", "--quick", "--json", *PATIENT, folder=tmp_path, **(settings | AWAY))
 
     assert (well.code, away.code) == (0, 2)
     assert statuses(well) == dict.fromkeys(("rabbitmq", "redis", "database"), "healthy")
@@ -174,10 +176,10 @@ async def test_a_schema_that_is_behind_or_ahead_is_told(
     settings: dict[str, str], raw: asyncpg.Connection, tmp_path: Path
 ) -> None:
     await raw.execute("INSERT INTO schema_migrations VALUES (9000, '9000_later', '', now())")
-    ahead = await run("health", "--database", "--json", folder=tmp_path, **settings)
+    ahead = await run("health", "--database", "--json", *PATIENT, folder=tmp_path, **settings)
     await raw.execute("DELETE FROM schema_migrations WHERE version = 9000")
     await raw.execute("ALTER TABLE schema_migrations RENAME TO hidden")
-    behind = await run("health", "--database", "--json", folder=tmp_path, **settings)
+    behind = await run("health", "--database", "--json", *PATIENT, folder=tmp_path, **settings)
     await raw.execute("ALTER TABLE hidden RENAME TO schema_migrations")
 
     assert (ahead.code, behind.code) == (2, 1)
@@ -194,7 +196,7 @@ async def test_the_way_to_feishu_is_told_step_by_step(
     no_tls = {"LARK_DOMAIN": settings["LARK_DOMAIN"].replace("http:", "https:")}
 
     ran = [
-        await run("health", "--api", "--json", folder=tmp_path, **(settings | domain))
+        await run("health", "--api", "--json", *PATIENT, folder=tmp_path, **(settings | domain))
         for domain in (unresolved, refused, no_tls)
     ]
 
@@ -207,13 +209,13 @@ async def test_preflight_tells_what_a_start_would_meet(
     settings: dict[str, str], rabbitmq_url: str, tmp_path: Path
 ) -> None:
     given = settings | {"LARK_APP_SECRET": APP_SECRET, "LARK_APP_ID": "cli_a1b2c3d4e5f60718"}
-    first = await run("preflight", "--json", folder=tmp_path, **given)
+    first = await run("preflight", "--json", *PATIENT, folder=tmp_path, **given)
     connection = await aiormq.connect(rabbitmq_url)
     channel = await connection.channel()
     queue = names.retry_queue("default")
     await channel.queue_delete(queue)
     await channel.queue_declare(queue, durable=True)
-    different = await run("preflight", "--json", folder=tmp_path, **given)
+    different = await run("preflight", "--json", *PATIENT, folder=tmp_path, **given)
     await channel.queue_delete(queue)
     await connection.close()
 
