@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
 import time
 from datetime import datetime
@@ -14,53 +13,15 @@ import pytest
 from gateway.database import Database
 from gateway.tokens.forced import MOST_A_MINUTE
 from sandbox.feishu import SandboxFeishu
-from sandbox.feishu.faults import Rule
-from sandbox.feishu.tokens import TENANT_TOKEN
-from tests.support.command import Ran, plain_environment, run
-from tests.support.feishu import TENANT_TOKEN as TOKEN_PATH
+from tests.support.command import plain_environment, run
 from tests.support.gateway import Gateway, api_requests
 from tests.support.producer import Producer
+from tests.support.shell import SECRET, Shell
 
-SECRET = "s0Me-app-Secret-0f-32-characters"
 NOWHERE = {
     "DATABASE_URL": "postgresql://lark:pass-word@127.0.0.1:1/lark_service",
     "REDIS_URL": "redis://:pass-word@127.0.0.1:1/0",
 }
-
-
-class Shell:
-    """A terminal of an operator whose settings name one app, of which nothing is known yet."""
-
-    def __init__(self, simulated: SandboxFeishu, settings: dict[str, str], folder: Path) -> None:
-        self.app_id = f"cli_{secrets.token_hex(8)}"
-        self.world = simulated.world
-        self.world.tokens.apps[self.app_id] = SECRET
-        self._own = {"LARK_APP_ID": self.app_id, "LARK_APP_SECRET": SECRET}
-        self.settings = settings | self._own
-        self.folder = folder
-        self._before = self._requests
-
-    async def run(self, *words: str, **settings: str) -> Ran:
-        return await run(*words, folder=self.folder, **(self.settings | settings))
-
-    @property
-    def _requests(self) -> int:
-        return self.world.ledger.requests[TENANT_TOKEN]
-
-    @property
-    def asked(self) -> int:
-        """Requests for tokens since the terminal was opened."""
-        return self._requests - self._before
-
-    @property
-    def tokens(self) -> list[str]:
-        """The tokens that Feishu gave out for the app."""
-        valid = self.world.tokens._valid.values()
-        return [token.value for token in valid if token.app_id == self.app_id]
-
-    def fail(self, **fault: object) -> None:
-        fields = {"template": TOKEN_PATH, "app_id": "", **fault}
-        self.world.script.rules.append(Rule.parse(fields))
 
 
 def used_last(simulated: SandboxFeishu) -> str:
