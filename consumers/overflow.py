@@ -27,7 +27,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 MOST_RETURNS = 3
 AT_ONCE: Mapping[Lane, int] = {"interactive": 32, "bulk": 8}
 """Calls of a lane on their way at once: a backlog of thousands must not fill the event loop."""
-COURTESY = 20.0
+COURTESY = 40.0
 """How many times its own lateness a bulk call makes way, while somebody waits."""
 LONGEST_COURTESY = 0.5
 LATELY = 2.0

@@ -75,3 +75,48 @@ def test_it_is_idle_when_no_window_counts_anything_and_no_pause_is_on() -> None:
     assert not ledger.is_idle(101.0)
     assert not ledger.is_idle(102.0)
     assert ledger.is_idle(103.0)
+
+
+def test_a_permit_that_was_used_later_counts_from_then() -> None:
+    ledger = Ledger(BUCKET)
+    ledger.add(100.0, 2, 7)
+    ledger.add(100.5, 1, 7)
+    assert ledger.move(100.0, 100.3)
+    assert ledger.used(101.2, 1.0) == 2
+    assert ledger.used(100.6, 1.0) == 3
+    told = ages(ledger.unreported(100.6, 7), 100.6)
+    assert [permits for _, permits in told] == [1, -1]
+    assert [age for age, _ in told] == pytest.approx([0.3, 0.6], abs=GRAIN)
+    ledger.mark(7)
+    assert ledger.unreported(100.6, 7) == []
+
+
+def test_another_epoch_is_told_of_a_moved_permit_where_it_counts_now() -> None:
+    ledger = Ledger(BUCKET)
+    ledger.add(100.0, 1, 7)
+    ledger.move(100.0, 100.3)
+    assert [permits for _, permits in ages(ledger.unreported(100.6, 8), 100.6)] == [1]
+
+
+def test_a_permit_that_the_store_was_never_told_of_is_moved_at_home() -> None:
+    ledger = Ledger(BUCKET)
+    ledger.add(100.0, 1, None)
+    ledger.move(100.0, 100.3)
+    assert [permits for _, permits in ages(ledger.unreported(100.6, 7), 100.6)] == [1]
+
+
+def test_nothing_is_moved_that_is_not_there_or_is_of_later() -> None:
+    ledger = Ledger(BUCKET)
+    assert not ledger.move(100.0, 100.3)
+    ledger.add(100.0, 1, 7)
+    assert not ledger.move(100.5, 100.8)
+    assert not ledger.move(99.0, 99.5)
+    assert ledger.used(100.1, 1.0) == 1
+
+
+def test_it_is_scarce_while_somebody_was_told_to_wait_a_moment_ago() -> None:
+    ledger = Ledger(BUCKET)
+    assert not ledger.is_scarce(100.0)
+    ledger.awaited_at = 100.0
+    assert ledger.is_scarce(101.9)
+    assert not ledger.is_scarce(102.1)
