@@ -21,7 +21,7 @@ from .verdict import BucketFull, QuotaUsedUp, TokenRejected, judge
 
 GRACE_SECONDS = 0.5
 """How long after the deadline a running attempt is cut; the reply must be out within a second."""
-MOST_REJECTIONS = 8
+MOST_REJECTIONS = 3
 """How often a call is repeated with another token of its app. Where not the token is at fault but
 the call, Feishu gives out the same one again, and it ends sooner."""
 
