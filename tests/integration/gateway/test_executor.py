@@ -190,11 +190,11 @@ async def until_it_ends(bench: Bench, job: Job) -> Ended:
 async def test_a_call_outlives_tokens_that_are_revoked_one_after_the_other(bench: Bench) -> None:
     bench.server.world.tokens.renew_below = math.inf
     job = bench.job("GET", USER, path_params={"user_id": "ou_1"})
-    bench.answer(job, status=400, code=99991663, count=5)
+    bench.answer(job, status=400, code=99991663, count=MOST_REJECTIONS)
     ended = await until_it_ends(bench, job)
     assert ended.error is None
     assert (job.tries, job.attempts) == (1, 1)
-    assert bench.server.world.ledger.requests[TENANT_TOKEN] == 6
+    assert bench.server.world.ledger.requests[TENANT_TOKEN] == MOST_REJECTIONS + 1
 
 
 async def test_a_call_that_no_token_helps_ends_even_where_every_token_is_another(
