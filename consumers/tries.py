@@ -51,6 +51,7 @@ class Tries:
 
     async def _in_turn(self, work: Work, job: Job) -> Ended:
         try:
+            await self._executor.foresee(job)
             turn = await self._scheduler.turn(
                 job, work.lane, producer=work.producer, moved=work.moved
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from schemas.reply import ErrorType, Outcome
 
 from .codes import meaning_of
-from .errors import Expired, GatewayError, NotNow, Refused
+from .errors import AttemptFailed, Expired, GatewayError, NotNow, Refused
 from .feishu import Answer, Feishu
 from .jobs import Job
 from .limits.protocol import Limits
@@ -55,6 +56,15 @@ class Executor:
         self._policy = policy
         self._metrics = metrics
         self._api_timeout = api_timeout
+
+    async def foresee(self, job: Job) -> None:
+        """Raise Refused where a user's grant is gone: no slot would help the call.
+
+        Other failures pass: the token may be there by the call's turn.
+        """
+        if job.holder is not None and job.holder.kind == "user":
+            with suppress(NotNow, AttemptFailed, Expired):
+                await self._token(job)
 
     async def execute(self, job: Job) -> Ended:
         """Try once and say how it ended; count the try in *job*."""

@@ -32,6 +32,8 @@ from gateway.tokens.issuer import Issuer
 from gateway.tokens.pool import TokenPool
 from gateway.tokens.postgres_tokens import PostgresTokens
 from gateway.tokens.redis_tokens import RedisTokens
+from gateway.tokens.sources import Sources
+from gateway.tokens.token import Holder
 from gateway.verdict import BucketFull, TokenRejected
 from sandbox.feishu import DEFAULT_SECRET, Options, SandboxFeishu
 from sandbox.feishu.faults import Rule
@@ -129,7 +131,7 @@ async def bench(redis: Redis, migrated_url: str) -> AsyncIterator[Bench]:
         session = await stack.enter_async_context(open_session())
         metrics = Metrics()
         stores = RedisTokens(redis, KEYS), PostgresTokens(database, KEYS)
-        tokens = TokenPool(Issuer(session), *stores, metrics)
+        tokens = TokenPool(Sources(Issuer(session)), *stores, metrics)
         stack.push_async_callback(tokens.close)
         limiter = Limiter(redis, metrics, settle_seconds=0.0)
         await limiter.start()
@@ -195,6 +197,15 @@ async def test_a_call_outlives_tokens_that_are_revoked_one_after_the_other(bench
     assert ended.error is None
     assert (job.tries, job.attempts) == (1, 1)
     assert bench.server.world.ledger.requests[TENANT_TOKEN] == MOST_REJECTIONS + 1
+
+
+async def test_a_grant_that_is_gone_is_known_before_a_slot_is_waited_for(bench: Bench) -> None:
+    await bench.executor.foresee(bench.job("GET", USER, path_params={"user_id": "ou_1"}))
+    assert bench.requests == 0
+    job = bench.job("GET", USER, path_params={"user_id": "ou_1"})
+    job.holder = Holder("user", "nobody")
+    with pytest.raises(Refused):
+        await bench.executor.foresee(job)
 
 
 async def test_a_call_that_no_token_helps_ends_even_where_every_token_is_another(

@@ -24,6 +24,7 @@ from consumers.tries import Tries
 from consumers.turns import Closing, Overflow, Park, Turn
 from consumers.work import Work
 from gateway.apps import Apps
+from gateway.errors import Refused
 from gateway.executor import Ended, Executor
 from gateway.limits.buckets import Bucket
 from gateway.member_claims import MemberClaims
@@ -52,6 +53,7 @@ class Steps:
         self.made_way = 0
         self.while_waiting: Callable[[], None] = list
         self.app = APP
+        self.foreseen: Refused | None = None
 
     async def turn(self, job: Any, lane: str, **how: Any) -> Turn:
         self.asked = {"lane": lane, **how}
@@ -65,6 +67,10 @@ class Steps:
 
     def finished(self, job: Any, turn: Turn) -> None:
         self.finished_turns.append(turn)
+
+    async def foresee(self, job: Any) -> None:
+        if self.foreseen is not None:
+            raise self.foreseen
 
     async def execute(self, job: Any) -> Ended:
         self.permit_at, self.app = job.permit_at, job.app
@@ -105,6 +111,14 @@ def call(left: float = 60.0, **changes: Any) -> Delivery:
     return make_delivery(
         orjson.dumps(read()), received=time.time(), headers=deadline, reply_to="amq_r", **changes
     )
+
+
+async def test_what_no_slot_would_help_is_answered_before_it_waits_for_one() -> None:
+    steps = Steps(Overflow(FULL, time.time() + 60))
+    steps.foreseen = Refused(ErrorType.REAUTH_REQUIRED, "the grant is gone")
+    assert await pipeline(steps).process(call(), "default")
+    assert [end.error for end in steps.ends] == [steps.foreseen]
+    assert not steps.asked
 
 
 async def test_a_call_that_waited_is_made_with_the_secret_that_its_app_has_by_then() -> None:
