@@ -9,6 +9,9 @@ NODE_PRODUCER := examples/node_amqplib
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Arguments for pytest or the demo: make test ARGS="-k stack"
 ARGS ?=
+# Test modules that run side by side, each worker on servers of its own; on given servers they would
+# meet, and run one after the other.
+WORKERS ?= $(if $(RABBITMQ_URL)$(REDIS_URL)$(DATABASE_URL),0,2)
 
 .DEFAULT_GOAL := help
 .PHONY: demo test properties check bench bench-limits bench-tokens proof stack servers node_producer clean help
@@ -18,7 +21,7 @@ demo: .venv/runtime.stamp servers node_producer ## The main job on private serve
 
 test: .venv/dev.stamp servers ## All tests, on private servers, and what they cover.
 	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report= $(ARGS)
+	$(BIN)/pytest --cov --cov-report= --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 	@$(BIN)/python tests/support/coverage_by_room.py $(ROOMS)
 
 properties: .venv/dev.stamp servers ## The limiter against counting everything, 10,000 sequences.

@@ -80,6 +80,7 @@ async def test_no_cookie_is_kept(feishu: Feishu, spoken: Spoken) -> None:
 @pytest.mark.parametrize(
     ("encoding", "encoded"),
     [(b"gzip", gzip.compress(SUCCESS)), (b"deflate", zlib.compress(SUCCESS))],
+    ids=["gzip", "deflate"],
 )
 async def test_a_compressed_answer_is_unpacked(
     encoding: bytes, encoded: bytes, feishu: Feishu, spoken: Spoken
