@@ -39,6 +39,9 @@ class Feishu:
     def __init__(self) -> None:
         self.executed: list[str] = []
 
+    async def foresee(self, job: Job) -> None:
+        """Nothing is known before."""
+
     async def execute(self, job: Job) -> Ended:
         self.executed.append(job.call_id)
         return Ended(None, BROKEN)
