@@ -164,11 +164,10 @@ class Scheduler:
             line.promise(group, ask.lane, ask.want)
         short = False
         try:
-            asked = time.monotonic()
             grants = await self._limiter.acquire([ask for _, ask in asks])
             now = time.monotonic()
             for (group, ask), grant in zip(asks, grants, strict=True):
-                self._grant(line, group, ask, grant, asked, now)
+                self._grant(line, group, ask, grant, now)
                 short = short or grant.granted < ask.want
         finally:
             for group, ask in asks:
@@ -176,18 +175,14 @@ class Scheduler:
         if short:
             _dismiss(self._verdicts.on_news(line, now))
 
-    def _grant(
-        self, line: Line, group: Group, ask: Ask, grant: Grant, asked: float, now: float
-    ) -> None:
+    def _grant(self, line: Line, group: Group, ask: Ask, grant: Grant, now: float) -> None:
         self._saturation.hear(ask, grant, now)
-        # Permits count from when the store gave them, which was not before it was asked.
-        permit_at = asked + grant.delay
         if grant.granted and grant.delay <= 0:
-            self._hand_out(line, group, ask, grant.granted, permit_at)
+            self._hand_out(line, group, ask, grant.granted, now)
         elif grant.granted:
             line.promise(group, ask.lane, grant.granted)
             asyncio.get_running_loop().call_later(
-                grant.delay, self._redeem, line, group, ask, grant.granted, permit_at
+                grant.delay, self._redeem, line, group, ask, grant.granted, now + grant.delay
             )
 
     def _redeem(self, line: Line, group: Group, ask: Ask, permits: int, permit_at: float) -> None:

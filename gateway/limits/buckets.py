@@ -58,9 +58,9 @@ class Bucket:
         We count departures, Feishu counts arrivals. Requests of one window that travel slowly and
         requests of the next that travel fast would meet in one window of theirs. 0.35 s covers the
         travel times that are usual and costs a minute window 0.6 %. A window of a second would lose
-        a quarter, so short windows take less: a slow request counts later once it is answered. A
-        short window beside one that allows less in the long run takes the long margin for nothing:
-        its bursts come further apart, and the long window fills all the same.
+        a quarter, so short windows take less and leave the rare slow request to the pause after a
+        429. A short window beside one that allows less in the long run takes the long margin for
+        nothing: its bursts come further apart, and the long window fills all the same.
         """
         rate = min((window.limit / window.seconds for window in self.windows), default=0.0)
         tight = Margins(margins.long, margins.long)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from .buckets import Bucket
 
 _GRAINS = 50
-_SCARCE_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -27,14 +26,12 @@ class Ledger:
 
     Times are monotonic. `refused_at` is when the request was sent whose refusal the store has not
     learnt from yet; `canary` says that a request of this process tests whether a pause is over,
-    `is_awaited` that it was told to wait for a permit, `awaited_at` when for the last time.
+    `is_awaited` that it was told to wait for a permit.
     """
 
     __slots__ = (
         "_entries",
         "_pause_epoch",
-        "_taken_back",
-        "awaited_at",
         "bucket",
         "canary",
         "holders",
@@ -49,11 +46,9 @@ class Ledger:
         self.refused_at: float | None = None
         self.canary = False
         self.is_awaited = False
-        self.awaited_at = -math.inf
         self.holders: set[str] = set()
         self._pause_epoch: int | None = None
         self._entries: deque[Entry] = deque()
-        self._taken_back: list[Entry] = []
 
     def add(self, now: float, permits: int, epoch: int | None) -> None:
         """Note a grant; those of one grain of time share an entry, dated at the grain's end."""
@@ -64,37 +59,6 @@ class Ledger:
             last.permits += permits
         else:
             self._entries.append(Entry(at, permits, epoch))
-
-    def is_scarce(self, now: float) -> bool:
-        """Whether this process was told to wait for a permit a moment ago."""
-        return now - self.awaited_at <= _SCARCE_SECONDS
-
-    def move(self, granted_at: float, to: float) -> bool:
-        """Count one permit, granted then or a little later, as one of a later time."""
-        index = len(self._entries)
-        while index and self._entries[index - 1].at >= granted_at:
-            index -= 1
-        entry = self._entries[index] if index < len(self._entries) else None
-        at = _grain_end(to, self.bucket)
-        if entry is None or entry.at >= at:
-            return False
-        entry.permits -= 1
-        if entry.epoch is not None:
-            self._taken_back.append(Entry(granted_at, -1, entry.epoch))
-        if not entry.permits:
-            del self._entries[index]
-        self._put(Entry(at, 1, None))
-        return True
-
-    def _put(self, entry: Entry) -> None:
-        place = len(self._entries)
-        while place and self._entries[place - 1].at > entry.at:
-            place -= 1
-        before = self._entries[place - 1] if place else None
-        if before is not None and before.at == entry.at and before.epoch == entry.epoch:
-            before.permits += entry.permits
-        else:
-            self._entries.insert(place, entry)
 
     def forget(self, now: float) -> None:
         """Drop what no window counts any more."""
@@ -126,10 +90,9 @@ class Ledger:
             self.paused_until, self._pause_epoch = until, epoch
 
     def unreported(self, now: float, epoch: int) -> list[Entry]:
-        """Entries that the log of this epoch lacks, oldest first, and what it is to take back."""
+        """Entries that the log of this epoch lacks, oldest first."""
         self.forget(now)
-        lacking = [entry for entry in self._entries if entry.epoch != epoch]
-        return lacking + [entry for entry in self._taken_back if entry.epoch == epoch]
+        return [entry for entry in self._entries if entry.epoch != epoch]
 
     def unreported_pause(self, now: float, epoch: int) -> float:
         """Seconds of a pause that the store of this epoch has not heard of."""
@@ -138,7 +101,6 @@ class Ledger:
     def mark(self, epoch: int | None) -> None:
         """All of it is in the log of this epoch now, or in none that counts."""
         self._pause_epoch = epoch
-        self._taken_back.clear()
         for entry in self._entries:
             entry.epoch = epoch
 

@@ -53,20 +53,6 @@ class Ledgers:
         """Buckets whose pause is not over."""
         return [each.bucket for each in self._ledgers.values() if each.paused_until > now]
 
-    def arrived_late(self, ledger: Ledger, granted_at: float, late: float, now: float) -> None:
-        """A request may have taken so much longer than the quickest: it counts from later on.
-
-        The margin covers what every request may be late by. Where nobody waits for a permit only
-        what is far beyond it is told, since it would be told of every call.
-        """
-        margin = self.margins.short
-        covered = margin if ledger.is_scarce(now) else max(margin, USUAL.short)
-        bucket = ledger.bucket
-        if late <= covered or bucket.grain or not bucket.windows:
-            return
-        if ledger.move(granted_at, granted_at + late - margin):
-            self.owe(bucket)
-
     def owe(self, bucket: Bucket) -> None:
         """The store does not know of the bucket's last grant or pause."""
         self._untold.add(bucket.key)

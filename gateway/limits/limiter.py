@@ -121,15 +121,12 @@ class Limiter:
     def accepted(self, buckets: Sequence[Bucket], permit_at: float) -> None:
         """Feishu took a request whose permit held from then on (monotonic)."""
         now = self._clock()
-        late = self._ledgers.travel.add(permit_at, now)
+        self._ledgers.travel.add(permit_at, now)
         for bucket in buckets:
             ledger = self._ledgers.known(bucket)
-            if ledger is None:
-                continue
-            if ledger.canary:
+            if ledger is not None and ledger.canary:
                 ledger.canary = False
                 self._say(self._reopen(bucket))
-            self._ledgers.arrived_late(ledger, permit_at, late, now)
 
     def paused(self) -> list[Bucket]:
         """Buckets that are paused now, as this process has heard."""
@@ -198,8 +195,7 @@ class Limiter:
                 if permits.canaries >> place & 1:
                     self._ledgers.of(bucket).canary = True
         if reason == "window":
-            full = self._ledgers.of(ask.buckets[index])
-            full.is_awaited, full.awaited_at = True, now
+            self._ledgers.of(ask.buckets[index]).is_awaited = True
         elif not reason:
             for bucket in ask.buckets:
                 self._ledgers.of(bucket).is_awaited = False

@@ -4,25 +4,13 @@
 -- KEYS   as in bucket.lua, of one bucket
 -- ARGV   2.. the bucket as in bucket.lua, then microseconds to pause (0 none, -1 the canary passed),
 --        microseconds since the refused request was sent (-1: nothing to be learnt), and for every
---        grant its age in microseconds and its permits; -1 permit takes one back that was told
+--        grant its age in microseconds and its permits
 -- Reply  0, epoch, now; or 3, epoch, now when the epoch is another and nothing was done
 
 local FULL = 0.95 -- so much of a window used up by ourselves: our margin was too short
 local LONGER, LONGEST = 25000, 250000
 local LESS, LEAST = 0.8, 0.3
 local DAY = 86400000
-local NEAR, FAR = 10000, 500000 -- where a permit that is taken back stands, by another's clock
-
--- One permit of about then counts no more; where none is found, one too many does.
-local function take_back(found, stamp)
-  for i = #found, 1, -1 do -- the oldest is the last
-    local entry = found[i]
-    if entry.permits > 0 and entry.stamp >= stamp - NEAR then
-      entry.permits = entry.permits - (entry.stamp < stamp + FAR and 1 or 0)
-      return
-    end
-  end
-end
 
 function Bucket:add(grants)
   local found, log = {}, redis.call('LRANGE', self.log, 0, -1)
@@ -31,14 +19,7 @@ function Bucket:add(grants)
     found[#found + 1] = {stamp = tonumber(log[i]) + 0, permits = permits}
   end
   for _, grant in ipairs(grants) do
-    if grant.permits < 0 then
-      take_back(found, grant.stamp)
-    end
-  end
-  for _, grant in ipairs(grants) do
-    if grant.permits > 0 then
-      found[#found + 1] = grant
-    end
+    found[#found + 1] = grant
   end
   table.sort(found, function(a, b)
     return a.stamp < b.stamp
@@ -46,11 +27,9 @@ function Bucket:add(grants)
   redis.call('DEL', self.log)
   local total, elements = 0, {'0', '0'}
   for i, grant in ipairs(found) do
-    if grant.permits > 0 then
-      total = total + grant.permits
-      elements[#elements + 1] = plain(total)
-      elements[#elements + 1] = plain(grant.stamp)
-    end
+    total = total + grant.permits
+    elements[#elements + 1] = plain(total)
+    elements[#elements + 1] = plain(grant.stamp)
     if #elements > 4000 or i == #found then
       redis.call('LPUSH', self.log, unpack(elements))
       elements = {}

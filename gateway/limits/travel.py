@@ -6,9 +6,9 @@ from gateway.extremes import Extremes
 
 from .buckets import USUAL, Margins
 
-LEAST, MOST = 0.01, 0.45
+LEAST, MOST = 0.02, 0.45
 ENOUGH = 20
-_SHORT_PART, _LONG_PART = 0.2, 0.3
+_MORE = 1.5
 _SILENCE = 40.0
 """Seconds after which what was seen tells nothing of now."""
 
@@ -16,12 +16,12 @@ _SILENCE = 40.0
 class Travel:
     """The margins that windows need. Times are monotonic seconds.
 
-    Feishu counts a request somewhere between its permit and its answer, so one that took longer
-    than the quickest may count later by that much and no more. Of what somebody waits for, each
-    request is told by itself: it counts from that later time on, if that is beyond the margin. The
-    margin is for what is not told, or not yet, and for how much quicker than the quickest a request
-    might be: a part of what their times differ by, of the last twenty to forty seconds for a short
-    window and of one to two minutes for a long one.
+    Feishu counts a request somewhere between its permit and its answer. How long it takes to get
+    there varies no more than how long the whole way takes, since the way back and Feishu's work
+    vary by themselves: a margin of that difference lets no two requests meet. A long window looks
+    back one to two minutes and loses no more than MOST. A short one, for which every millisecond
+    counts, looks back twenty to forty seconds, which sees less: it takes half as much again, and no
+    more than what is usual.
     """
 
     __slots__ = ("_count", "_last", "_lately", "_long")
@@ -32,18 +32,16 @@ class Travel:
         self._lately = Extremes(20.0)
         self._long = Extremes(60.0)
 
-    def add(self, permit_at: float, answered_at: float) -> float:
-        """Note one request that was answered; return how much longer it took than the quickest."""
+    def add(self, permit_at: float, answered_at: float) -> None:
+        """Note one request that was answered."""
         self._count += 1
         self._last = answered_at
-        taken = answered_at - permit_at
         for extremes in (self._lately, self._long):
-            extremes.add(taken, answered_at)
-        return taken - self._lately.least
+            extremes.add(answered_at - permit_at, answered_at)
 
     def margins(self, now: float) -> Margins | None:
         """What the travel times seen ask for, within bounds; None where there were few of late."""
         if self._count < ENOUGH or now - self._last > _SILENCE:
             return None
-        short = min(max(LEAST, _SHORT_PART * self._lately.spread), USUAL.short)
-        return Margins(short, min(max(USUAL.short, _LONG_PART * self._long.spread), MOST))
+        short = min(max(LEAST, _MORE * self._lately.spread), USUAL.short)
+        return Margins(short, min(max(USUAL.long, self._long.spread), MOST))

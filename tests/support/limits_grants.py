@@ -10,7 +10,6 @@ from typing import NamedTuple
 RECOVERY, HALF_LIFE = 0.02, 600_000_000
 NEARLY_ALL, LONGER, LONGEST = 0.95, 25_000, 250_000
 LESS, LEAST = 0.8, 0.3
-NEAR, FAR = 10_000, 500_000
 EXACT = 1e-9  # 0.95 * 20 is 19
 
 
@@ -63,17 +62,6 @@ class Grants:
             for limit, span, length in shape.windows
         )
         return windows, factor, extra
-
-    def merge(self, grants: Sequence[tuple[int, int]]) -> None:
-        """Note what was granted; below 0 permits, the oldest permit of about then is taken back."""
-        for stamp, permits in grants:
-            later = [entry for entry in sorted(self.log) if entry[0] >= stamp - NEAR]
-            if permits < 0 and later and later[0][0] < stamp + FAR:
-                place = next(i for i, each in enumerate(self.log) if each[0] == later[0][0])
-                found, count = self.log[place]
-                self.log[place : place + 1] = [(found, count - 1)] if count > 1 else []
-        told = [grant for grant in grants if grant[1] > 0]
-        self.log = sorted([*self.log, *told], key=lambda grant: grant[0])
 
     def forget(self, windows: Sequence[Window], now: int) -> None:
         """Two entries at a time leave that no window counts: a longer window later misses them."""

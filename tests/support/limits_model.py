@@ -93,7 +93,7 @@ class Model:
             self.begin_epoch(now)
             return False
         if shape.windows:
-            it.merge(grants)
+            it.log = sorted([*it.log, *grants], key=lambda grant: grant[0])
         if pause < 0:
             it.until = it.canary = 0
         if pause > 0:

@@ -79,14 +79,11 @@ def actions_of(random: Random, setting: Setting, *, steady: bool) -> list[Action
     def trouble() -> Action:
         jump, name = random.choice(setting.jumps), random.choice(names)
         grants = ((jump, random.randint(1, 3)), (random.choice(setting.jumps), 1))
-        moved = ((jump, -1), (random.choice([0, jump // 2]), 1))
         return random.choice(
             [
                 ("back", jump),
                 ("far_back", random.choice([0, 1, jump])),
                 ("report", name, grants),
-                ("report", name, moved),
-                ("report", name, moved),
                 ("refuse", name, 1 + jump * random.choice([1, 20]), random.choice([None, 0, jump])),
                 ("refuse", name, 1 + jump * random.choice([0, 1]), random.choice([0, 1]), grants),
                 ("passes", name),

@@ -235,24 +235,6 @@ async def test_a_log_that_is_ahead_of_the_clock_is_told_anew(
     assert (await take(limiter, here, 50)).granted == 20
 
 
-async def test_a_request_that_was_late_counts_from_when_it_may_have_arrived(
-    make_limiter: MakeLimiter,
-) -> None:
-    one, other = await make_limiter(), await make_limiter()
-    here = bucket("2/2")
-    asked_at = time.monotonic()
-    assert (await take(one, here, 3)).granted == 2
-    one.accepted((here,), asked_at)
-    await asyncio.sleep(0.7)
-    one.accepted((here,), asked_at)
-    await one.beat()
-    grant = await take(other, here, 2)
-    assert (grant.granted, grant.reason) == (0, "window")
-    await asyncio.sleep(asked_at + 2.2 - time.monotonic())
-    # The quick one's slot is free; the late one's is not before some 2.7 seconds.
-    assert (await take(other, here, 2)).granted == 1
-
-
 async def test_it_counts_the_permits_it_grants(make_limiter: MakeLimiter) -> None:
     metrics = Metrics()
     limiter = await make_limiter(metrics=metrics)
