@@ -83,8 +83,8 @@ def build_parts(settings: Settings) -> Parts:
     catalogue: Catalogue | None = None
     try:
         keys = KeyRing.of(settings.secret_key, settings.app_secret)
-    except ValueError as error:
-        mistakes.append(f"LARK_SERVICE_SECRET_KEY: {error}")
+    except ConfigError as error:
+        mistakes.append(str(error))
     try:
         catalogue = Catalogue(ApiTable.load(), load_limits_file(settings.limits_file))
     except ConfigError as error:

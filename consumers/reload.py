@@ -85,10 +85,7 @@ class Reload:
         own: App = self._apps.get(DEFAULT_ALIAS)
         if (settings.app_id, settings.domain) != (own.app_id, own.domain):
             raise ConfigError("LARK_APP_ID, LARK_DOMAIN: another app takes a restart")
-        try:
-            keys = KeyRing.of(settings.secret_key, settings.app_secret)
-        except ValueError as error:
-            raise ConfigError(f"LARK_SERVICE_SECRET_KEY: {error}") from None
+        keys = KeyRing.of(settings.secret_key, settings.app_secret)
         if keys.derived and not self._keys.derived:
             raise ConfigError("LARK_SERVICE_SECRET_KEY: is gone; what it sealed would be lost")
         return keys

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
+from .errors import ConfigError
+
 _KEY_BYTES = 32
 _VERSION = b"\x01"
 _ID_BYTES = 4
@@ -72,11 +74,14 @@ class KeyRing:
     def of(cls, secret_key: SecretStr | None, app_secret: SecretStr) -> KeyRing:
         """The ring of LARK_SERVICE_SECRET_KEY, or of LARK_APP_SECRET where that is unset.
 
-        Raises ValueError as `from_text` does.
+        Raises ConfigError that says of LARK_SERVICE_SECRET_KEY what is wrong, without showing it.
         """
         if secret_key is None:
             return cls.derived_from(app_secret.get_secret_value())
-        return cls.from_text(secret_key.get_secret_value())
+        try:
+            return cls.from_text(secret_key.get_secret_value())
+        except ValueError as error:
+            raise ConfigError(f"LARK_SERVICE_SECRET_KEY: {error}") from None
 
     def renew(self, other: KeyRing) -> None:
         """Take the keys of *other* from now on, for all who hold this ring."""

@@ -13,7 +13,6 @@ from gateway.app_store import AppStore
 from gateway.apps import DEFAULT_ALIAS, App
 from gateway.crypto import KeyRing
 from gateway.database import Database
-from gateway.errors import ConfigError
 from gateway.pool_store import PoolStore
 from gateway.registry_changes import operating_user
 from gateway.settings import Settings
@@ -37,10 +36,7 @@ def own_app(settings: Settings) -> App:
 @asynccontextmanager
 async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     """Apps and pools, the schema brought up to date; raises CommandFailed, also for its block."""
-    try:
-        keys = KeyRing.of(settings.secret_key, settings.app_secret)
-    except ValueError as error:
-        raise ConfigError(f"LARK_SERVICE_SECRET_KEY: {error}") from error
+    keys = KeyRing.of(settings.secret_key, settings.app_secret)
     actor = operating_user()
     async with open_database(settings) as database:
         await database.migrate()

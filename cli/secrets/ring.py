@@ -7,7 +7,6 @@ from typing import Final
 from cli.database import POSTGRES
 from cli.exits import USAGE, CommandFailed
 from gateway.crypto import KeyRing
-from gateway.errors import ConfigError
 from gateway.settings import Settings
 
 NEEDED: Final = POSTGRES | {"LARK_SERVICE_SECRET_KEY", "REDIS_URL"}
@@ -21,7 +20,4 @@ def own_ring(settings: Settings) -> KeyRing:
             "LARK_SERVICE_SECRET_KEY is not set. Without it only tokens are stored, under a key "
             "that is derived from LARK_APP_SECRET, and they are sealed anew by themselves.",
         )
-    try:
-        return KeyRing.of(settings.secret_key, settings.app_secret)
-    except ValueError as error:
-        raise ConfigError(f"LARK_SERVICE_SECRET_KEY: {error}") from error
+    return KeyRing.of(settings.secret_key, settings.app_secret)

@@ -15,7 +15,7 @@ from gateway.app_store import AppStore
 from gateway.apps import App, AppKind, AppStatus
 from gateway.crypto import KeyRing
 from gateway.database import Database
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import GatewayError
 from gateway.feishu import open_session
 from gateway.metrics import Metrics
 from gateway.settings import Settings
@@ -100,10 +100,7 @@ def holder_of(app: App, tenant: str | None, user: str | None) -> Holder:
 @asynccontextmanager
 async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
     """Open all for one command; raises ConfigError where the key ring is none."""
-    try:
-        keys = KeyRing.of(settings.secret_key, settings.app_secret)
-    except ValueError as error:
-        raise ConfigError(f"LARK_SERVICE_SECRET_KEY: {error}") from error
+    keys = KeyRing.of(settings.secret_key, settings.app_secret)
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url.get_secret_value(), max_size=2)
         stack.push_async_callback(database.close)

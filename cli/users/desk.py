@@ -16,7 +16,6 @@ from cli.exits import USAGE, CommandFailed
 from gateway import redis_client
 from gateway.apps import App
 from gateway.crypto import KeyRing
-from gateway.errors import ConfigError
 from gateway.registry_changes import operating_user
 from gateway.settings import Settings
 from gateway.tokens.grant_registry import GrantRegistry
@@ -93,10 +92,7 @@ def credential_of(app: App, user: str) -> Credential:
 @asynccontextmanager
 async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
     """Connections that are made when first used, the schema up to date; raises CommandFailed."""
-    try:
-        keys = KeyRing.of(settings.secret_key, settings.app_secret)
-    except ValueError as error:
-        raise ConfigError(f"LARK_SERVICE_SECRET_KEY: {error}") from error
+    keys = KeyRing.of(settings.secret_key, settings.app_secret)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         redis = redis_client.connect(settings.redis_url.get_secret_value())
