@@ -7,18 +7,9 @@ a name all scenarios run. A gate that does not hold is marked ✗; the exit code
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import signal
-import sys
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
-from benchmarks.throughput.readings import machine
+from benchmarks.scenarios import Scenario, parse, parser_of, perform
 from sandbox.feishu.limits import WindowModel
 from schemas.names import LANES
 
@@ -30,11 +21,10 @@ from .lanes import interactive_over_bulk
 from .options import MODELS, Options
 from .pause import pause
 from .redis_faults import redis_faults
-from .report import Findings
 from .restart import restart
 from .saturated import saturated
 
-SCENARIOS: Mapping[str, Callable[[Options], Awaitable[Findings]]] = {
+SCENARIOS: Mapping[str, Scenario[Options]] = {
     "saturated": saturated,
     "hot-api": hot_api,
     "hot-backlog": hot_backlog,
@@ -50,8 +40,7 @@ _LIBRARIES = ("celery", "lark-oapi")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.limits", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}")
+    parser = parser_of("benchmarks.limits", __doc__, SCENARIOS)
     parser.add_argument("--seconds", type=float, help="of each measurement; each has its own else")
     parser.add_argument("--alternative-seconds", type=float, default=_DEFAULT.alternative_seconds)
     parser.add_argument(
@@ -67,41 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         default=_DEFAULT.gateways,
         help="processes; 0: alternatives only",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser
 
 
-def _about(started: datetime) -> dict[str, Any]:
-    described = machine()
-    libraries = described["libraries"]
-    assert isinstance(libraries, dict)
-    libraries |= {name: version(name) for name in _LIBRARIES}
-    return {"date": started.isoformat(timespec="seconds"), "machine": described}
-
-
-async def _run(names: list[str], options: Options) -> list[Findings]:
-    task = asyncio.current_task()
-    assert task is not None
-    # Leaving by an exception ends every child; a signal's default would not.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    found = []
-    for name in names:
-        began = time.monotonic()
-        findings = await SCENARIOS[name](options)
-        findings.seconds = time.monotonic() - began
-        print(f"{findings}\n", flush=True)
-        found.append(findings)
-    return found
-
-
 def main() -> None:
-    """Run what the command line names, print the tables, write the file."""
-    parser = _parser()
-    arguments = parser.parse_args()
-    unknown = [name for name in arguments.names if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"no scenario {unknown[0]!r}; there are {', '.join(SCENARIOS)}")
+    """Run what the command line names."""
+    arguments = parse(_parser(), SCENARIOS)
     options = Options(
         seconds=arguments.seconds,
         alternative_seconds=arguments.alternative_seconds,
@@ -112,19 +72,7 @@ def main() -> None:
         network=tuple(arguments.network),
         gateways=arguments.gateways,
     )
-    about = _about(datetime.now(UTC))
-    print(json.dumps(about), end="\n\n", flush=True)
-    try:
-        found = asyncio.run(_run(arguments.names or list(SCENARIOS), options))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit("stopped")
-    if arguments.json is not None:
-        document = about | {"scenarios": [findings.document() for findings in found]}
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
-    broken = [gate for findings in found for gate in findings.gates if not gate.holds]
-    sys.exit(f"{len(broken)} gates do not hold" if broken else 0)
+    perform(SCENARIOS, arguments, options, libraries=_LIBRARIES)
 
 
 if __name__ == "__main__":
