@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from gateway import redis_client
 from gateway.app_store import AppStore
 from gateway.app_watch import AppWatch
-from gateway.apps import DEFAULT_ALIAS, App, Apps
+from gateway.apps import Apps, own_app
 from gateway.catalogue import Catalogue
 from gateway.crypto import KeyRing
 from gateway.database import Database
@@ -89,7 +89,7 @@ def build_parts(settings: Settings) -> Parts:
         catalogue = Catalogue(ApiTable.load(), load_limits_file(settings.limits_file))
     except ConfigError as error:
         mistakes.append(f"LARK_SERVICE_LIMITS_FILE: {error}")
-    apps = Apps([App(DEFAULT_ALIAS, settings.app_id, settings.app_secret, settings.domain)])
+    apps = Apps([own_app(settings)])
     if keys is None or catalogue is None or mistakes:
         raise ConfigError("\n".join(mistakes))
     redactor = Redactor()

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from schemas.reply import ErrorType
 
 from .errors import NotNow, Refused
+from .settings import Settings
 
 DEFAULT_ALIAS = "default"
 """The app that the environment configures."""
@@ -44,6 +45,11 @@ class App:
     status: AppStatus = AppStatus.ENABLED
     unreadable: str | None = field(default=None, compare=False)
     """Why the stored secret cannot be read; the secret is empty then."""
+
+
+def own_app(settings: Settings) -> App:
+    """The app of the environment."""
+    return App(DEFAULT_ALIAS, settings.app_id, settings.app_secret, settings.domain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cli.exits import USAGE, CommandFailed
 from gateway.app_rows import Registry, StoredApp
-from gateway.apps import DEFAULT_ALIAS, App, AppStatus
+from gateway.apps import DEFAULT_ALIAS, App, AppStatus, own_app
 from gateway.settings import Settings
 
-from .store import open_stores, own_app
+from .store import open_stores
 
 
 async def find_app(settings: Settings, name: str) -> App:

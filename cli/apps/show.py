@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from cli.quiet import be_quiet
-from gateway.apps import DEFAULT_ALIAS, AppKind
+from gateway.apps import DEFAULT_ALIAS, AppKind, own_app
 from gateway.settings import Settings, load_settings
 from gateway.tokens.tickets import AppTickets
 
 from .find import stored_app
-from .store import open_stores, own_app
+from .store import open_stores
 from .words import (
     Told,
     pools_of,

@@ -10,7 +10,7 @@ from cli.database import open_database
 from cli.exits import FAILED, USAGE, CommandFailed
 from gateway.app_rows import ChangedMeanwhile, RegistryError
 from gateway.app_store import AppStore
-from gateway.apps import DEFAULT_ALIAS, App
+from gateway.apps import own_app
 from gateway.crypto import KeyRing
 from gateway.database import Database
 from gateway.pool_store import PoolStore
@@ -26,11 +26,6 @@ class Stores:
     pools: PoolStore
     keys: KeyRing
     database: Database
-
-
-def own_app(settings: Settings) -> App:
-    """The app of the environment."""
-    return App(DEFAULT_ALIAS, settings.app_id, settings.app_secret, settings.domain)
 
 
 @asynccontextmanager

@@ -8,11 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from cli.apps.find import find_app
-from cli.apps.store import own_app
 from cli.exits import USAGE, CommandFailed
 from gateway import redis_client
 from gateway.app_store import AppStore
-from gateway.apps import App, AppKind, AppStatus
+from gateway.apps import App, AppKind, AppStatus, own_app
 from gateway.crypto import KeyRing
 from gateway.database import Database
 from gateway.errors import GatewayError

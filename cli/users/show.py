@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from cli.apps.find import find_app
-from cli.apps.store import open_stores, own_app
+from cli.apps.store import open_stores
 from cli.apps.words import print_json
 from cli.exits import USAGE, CommandFailed
 from cli.quiet import be_quiet
-from gateway.apps import AppStatus
+from gateway.apps import AppStatus, own_app
 from gateway.settings import Settings, load_settings
 
 from .desk import AppName, AsJson, UserKey, find_credential, open_desk
