@@ -6,12 +6,12 @@ import asyncio
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+
+from .redis_client import AWAY
 
 WINDOW_SECONDS: Final = 3600
 """Feishu discards repeats for an hour; later the claim would be worth nothing."""
 _TIMEOUT: Final = 0.1
-_AWAY: Final = (RedisError, OSError, TimeoutError)
 
 
 class MemberClaims:
@@ -33,7 +33,7 @@ class MemberClaims:
                 if await self._redis.set(key, member, nx=True, ex=WINDOW_SECONDS):
                     return None
                 holder = await self._redis.get(key)
-        except _AWAY:
+        except AWAY:
             return None
         return holder.decode() if isinstance(holder, bytes) else None
 
@@ -42,7 +42,7 @@ class MemberClaims:
         try:
             async with asyncio.timeout(_TIMEOUT):
                 await self._redis.set(self._key(pool, call_id), member, ex=WINDOW_SECONDS)
-        except _AWAY:
+        except AWAY:
             return
 
     async def drop(self, pool: str, call_id: str) -> None:
@@ -50,7 +50,7 @@ class MemberClaims:
         try:
             async with asyncio.timeout(_TIMEOUT):
                 await self._redis.delete(self._key(pool, call_id))
-        except _AWAY:
+        except AWAY:
             return
 
     def _key(self, pool: str, call_id: str) -> str:

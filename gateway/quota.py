@@ -17,20 +17,19 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from schemas.reply import ErrorType
 
 from .codes import CodeRow, meaning_of
 from .errors import Refused
 from .jobs import Job
+from .redis_client import AWAY
 from .stops import QuotaStops, Stop, keys_of, shown, stopped_by, until
 from .verdict import QuotaUsedUp
 
 PROBE_SECONDS: Final = 3600.0
 """A quota may be raised before its time: so often one call is let through, of the whole fleet."""
 _LOOK_SECONDS: Final = 2.0
-_AWAY: Final = (RedisError, OSError, TimeoutError)
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +120,7 @@ class Quotas:
             await self._share()
             changes = self._changes
             found = await self._shared.read(self._clock())
-        except _AWAY:
+        except AWAY:
             return
         if changes != self._changes:
             return  # What this process learnt while the answer travelled is newer than the answer.
@@ -144,7 +143,7 @@ class Quotas:
         self._probe_at[key] = now + self._probe_seconds
         try:
             taken = await self._shared.claim_probe(key, self._probe_seconds)
-        except _AWAY:
+        except AWAY:
             return True
         if taken:
             self._probe_at[key] = now + taken
@@ -166,7 +165,7 @@ class Quotas:
             log.info("quota_back", of=key, code=before.code)
 
     async def _tell(self) -> None:
-        with contextlib.suppress(*_AWAY):
+        with contextlib.suppress(*AWAY):
             await self._share()
 
     async def _share(self) -> None:

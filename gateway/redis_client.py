@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 _CONNECT_SECONDS = 0.5
 _POOL_SECONDS = 1.0
 _CONNECTIONS = 64
+
+AWAY: Final = (RedisError, OSError, TimeoutError)
+"""What a command with a time limit raises while Redis is away, or says no."""
 
 
 def connect(url: str) -> Redis:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
@@ -74,7 +73,7 @@ async def _look(settings: Settings, keys: KeyRing) -> Findings:
     try:
         async with asyncio.timeout(REDIS_SECONDS):
             return Findings(postgres, await look_at_redis(redis, keys))
-    except (RedisError, OSError, TimeoutError):
+    except redis_client.AWAY:
         return Findings(postgres, None)
     finally:
         await redis.aclose()

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.exceptions import RedisError
 
+from gateway.redis_client import AWAY
 from schemas.names import LANES, Lane
 
 from .buckets import Bucket
@@ -68,7 +68,7 @@ class Told:
 
 
 async def _send(pipeline: Pipeline) -> None:
-    with contextlib.suppress(RedisError, OSError, TimeoutError):
+    with contextlib.suppress(*AWAY):
         async with asyncio.timeout(_TIMEOUT):
             await pipeline.execute()
 

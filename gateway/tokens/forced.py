@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.errors import GatewayError, NotNow, Refused
+from gateway.redis_client import AWAY
 from schemas.reply import ErrorType
 
 from .asker import FAILED_SECONDS, REFUSED_SECONDS
@@ -73,7 +73,6 @@ class ForcedRenewals:
     ) -> None:
         """*client* is the Redis of *redis*, and *clock* the one of both stores."""
         self._source = source
-        self._client = client
         self._redis = redis
         self._postgres = postgres
         self._join_seconds = join_seconds
@@ -99,7 +98,7 @@ class ForcedRenewals:
         try:
             async with asyncio.timeout(REDIS_SECONDS):
                 wait = await self._count(keys=[key], args=[MOST_A_MINUTE, secrets.token_hex(8)])
-        except (RedisError, OSError, TimeoutError):
+        except AWAY:
             return
         if seconds := int(wait) / 1000:
             raise NotNow(

@@ -9,10 +9,10 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.apps import App
 from gateway.errors import GatewayError, Refused
+from gateway.redis_client import AWAY
 
 from .endpoint import TokenEndpoint
 from .sealing import read_failure, write_failure
@@ -21,7 +21,6 @@ from .token import APP, Credential
 RESEND_PATH: Final = "/open-apis/auth/v3/app_ticket/resend"
 PAUSE_SECONDS: Final = 60.0
 _REDIS_SECONDS: Final = 0.25
-_AWAY: Final = (RedisError, OSError, TimeoutError)
 _ASKED: Final = b""
 """Kept for the pause where Feishu did not refuse; else the refusal is."""
 
@@ -76,7 +75,7 @@ class Resends:
         try:
             async with asyncio.timeout(_REDIS_SECONDS):
                 taken, said, left = await pipeline.execute()
-        except _AWAY:
+        except AWAY:
             return None
         return None if taken else (max(0.0, left / 1000), said or _ASKED)
 
@@ -95,7 +94,7 @@ class Resends:
         try:
             async with asyncio.timeout(_REDIS_SECONDS):
                 await self._redis.set(_place(key), said, xx=True, keepttl=True)
-        except _AWAY:
+        except AWAY:
             return
 
 

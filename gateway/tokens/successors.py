@@ -13,9 +13,9 @@ from dataclasses import asdict, replace
 import orjson
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.crypto import KeyRing, Undecryptable, context
+from gateway.redis_client import AWAY
 
 from .oauth import Pair
 from .token import Credential
@@ -43,7 +43,7 @@ class Successors:
         try:
             async with asyncio.timeout(REDIS_SECONDS):
                 await self._redis.set(place, sealed, px=max(1, int(seconds * 1000)))
-        except (RedisError, OSError, TimeoutError) as error:
+        except AWAY as error:
             log.info("no second copy of a refreshed grant", reason=type(error).__name__)
 
     async def find(self, credential: Credential, spent: bytes) -> Pair | None:
@@ -58,7 +58,7 @@ class Successors:
             entry = orjson.loads(opened)
             pair = Pair(**entry["pair"])
             age = max(0, round(entry["seconds"] - left / 1000))
-        except (RedisError, OSError, TimeoutError, Undecryptable, ValueError, KeyError, TypeError):
+        except (*AWAY, Undecryptable, ValueError, KeyError, TypeError):
             return None
         # Of an access token at its end nothing is wanted but the refresh token beside it.
         return replace(
@@ -74,7 +74,7 @@ class Successors:
                 match=_place(credential, b"") + "*", count=1000
             ):
                 await self._redis.delete(place)
-        except (RedisError, OSError) as error:
+        except AWAY as error:
             log.info("pairs stay in Redis until they end", reason=type(error).__name__)
 
 
