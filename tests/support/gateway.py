@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,22 @@ def gateway_environment(
         "DATABASE_URL": database_url,
         "LARK_SERVICE_HEALTH_PORT": "0",
     }
+
+
+SetLimits = Callable[[Mapping[str, str]], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def set_limits(tmp_path_factory: pytest.TempPathFactory) -> SetLimits:
+    """Makes a site's limits of APIs, as "5/1", the environment's."""
+
+    def set_to(limits: Mapping[str, str]) -> dict[str, str]:
+        lines = [f'"{api}" = "{windows}"' for api, windows in limits.items()]
+        file = tmp_path_factory.mktemp("limits") / "limits.toml"
+        file.write_text("\n".join(["[limits]", *lines, ""]), encoding="utf-8")
+        return {"LARK_SERVICE_LIMITS_FILE": str(file)}
+
+    return set_to
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ from gateway.app_store import AppStore
 from gateway.crypto import KeyRing
 from gateway.database import Database
 from sandbox.feishu import SandboxFeishu
+from tests.support.apps import SECRET_KEY
 from tests.support.command import run
 from tests.support.gateway import Gateway, api_requests
 from tests.support.producer import GOOD_CALL, Producer
 from tests.support.waiting import eventually
 
-KEY = "5f" * 32
 ALIAS, APP_ID, SECRET = "sales", "cli_sales0000000000001", "sales-app-secret"
 REVISION = re.compile(r"^lark_service_registry_revision (\S+)$", re.MULTILINE)
 
@@ -30,7 +30,7 @@ REVISION = re.compile(r"^lark_service_registry_revision (\S+)$", re.MULTILINE)
 @pytest.fixture(scope="module")
 def gateway_environment(gateway_environment: dict[str, str]) -> dict[str, str]:
     """That of every module, and a key under which secrets may be stored."""
-    return gateway_environment | {"LARK_SERVICE_SECRET_KEY": KEY}
+    return gateway_environment | {"LARK_SERVICE_SECRET_KEY": SECRET_KEY}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ async def site(
 ) -> AsyncIterator[Site]:
     """The gateway, and an app that an operator added while it ran."""
     database = Database(database_url)
-    store = AppStore(database, KeyRing.from_text(KEY))
+    store = AppStore(database, KeyRing.from_text(SECRET_KEY))
     simulated.world.tokens.apps[APP_ID] = SECRET
     if ALIAS not in (await store.read()).apps:
         names = ("LARK_APP_ID", "LARK_APP_SECRET", "LARK_DOMAIN", "RABBITMQ_URL", "DATABASE_URL")
@@ -83,7 +83,7 @@ async def site(
             *("app", "add", ALIAS, "--app-id", APP_ID, "--secret-file", "-"),
             folder=tmp_path,
             stdin=SECRET,
-            LARK_SERVICE_SECRET_KEY=KEY,
+            LARK_SERVICE_SECRET_KEY=SECRET_KEY,
             **settings,
         )
         assert ran.code == 0, ran.err

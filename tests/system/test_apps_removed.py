@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from schemas import names
 from tests.support.amqp import Exactly, Message
 from tests.support.apps import SECRET_KEY, Registry
 from tests.support.calls import READ, change, read
-from tests.support.gateway import Gateway, api_requests
+from tests.support.gateway import Gateway, SetLimits, api_requests
 from tests.support.judging import assert_error
 from tests.support.producer import Producer
 from tests.support.waiting import eventually
@@ -29,13 +28,11 @@ RUNGS = (1, 15)
 
 
 @pytest.fixture(scope="module")
-def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: Any) -> Any:
-    limits: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
-    limits.write_text(f'[limits]\n"GET {READ}" = "2/1"\n', encoding="utf-8")
-    return gateway_environment | {
-        "LARK_SERVICE_LIMITS_FILE": str(limits),
-        "LARK_SERVICE_SECRET_KEY": SECRET_KEY,
-    }
+def gateway_environment(
+    gateway_environment: dict[str, str], set_limits: SetLimits
+) -> dict[str, str]:
+    limits = set_limits({f"GET {READ}": "2/1"})
+    return gateway_environment | limits | {"LARK_SERVICE_SECRET_KEY": SECRET_KEY}
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from sandbox.feishu import SandboxFeishu
 from schemas import names
 from tests.support.calls import change, invite, read, send
+from tests.support.gateway import SetLimits
 from tests.support.judging import assert_error, requests_of, unique
 from tests.support.producer import Producer
 
@@ -20,10 +20,10 @@ SLOW_API = "PATCH /open-apis/im/v1/chats/:chat_id/announcement"
 
 
 @pytest.fixture(scope="module")
-def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: Any) -> Any:
-    limits: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
-    limits.write_text(f'[limits]\n"{SLOW_API}" = "1/30"\n', encoding="utf-8")
-    return gateway_environment | {"LARK_SERVICE_LIMITS_FILE": str(limits)}
+def gateway_environment(
+    gateway_environment: dict[str, str], set_limits: SetLimits
+) -> dict[str, str]:
+    return gateway_environment | set_limits({SLOW_API: "1/30"})
 
 
 def deadline_in(seconds: float) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from sandbox.feishu import SandboxFeishu
 from sandbox.stack import Stack
 from schemas import names
 from tests.support.calls import invite, read
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, SetLimits
 from tests.support.judging import assert_error, requests_of, unique
 from tests.support.producer import Producer
 from tests.support.rows import Rows
@@ -24,13 +23,11 @@ SLOW_API = "POST /open-apis/im/v1/chats/:chat_id/link"
 
 
 @pytest.fixture(scope="module")
-def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: Any) -> Any:
-    limits: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
-    limits.write_text(f'[limits]\n"{SLOW_API}" = "2/1"\n', encoding="utf-8")
-    return gateway_environment | {
-        "LARK_SERVICE_LIMITS_FILE": str(limits),
-        "LARK_SERVICE_PREFETCH": "20",
-    }
+def gateway_environment(
+    gateway_environment: dict[str, str], set_limits: SetLimits
+) -> dict[str, str]:
+    limits = set_limits({SLOW_API: "2/1"})
+    return gateway_environment | limits | {"LARK_SERVICE_PREFETCH": "20"}
 
 
 def slow_call(chat: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from sandbox.feishu import SandboxFeishu
 from schemas import names
 from tests.support.calls import read
 from tests.support.command import run
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, SetLimits
 from tests.support.judging import assert_error, requests_of, unique
 from tests.support.producer import Producer
 
@@ -21,13 +20,11 @@ SLOW_API = "PATCH /open-apis/im/v1/chats/:chat_id/announcement"
 
 
 @pytest.fixture(scope="module")
-def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: Any) -> Any:
-    limits: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
-    limits.write_text(f'[limits]\n"{SLOW_API}" = "1/30"\n', encoding="utf-8")
-    return gateway_environment | {
-        "LARK_SERVICE_LIMITS_FILE": str(limits),
-        "LARK_SERVICE_LIMITS": "observe",
-    }
+def gateway_environment(
+    gateway_environment: dict[str, str], set_limits: SetLimits
+) -> dict[str, str]:
+    limits = set_limits({SLOW_API: "1/30"})
+    return gateway_environment | limits | {"LARK_SERVICE_LIMITS": "observe"}
 
 
 async def test_a_refused_call_is_sent_again_when_feishu_says_and_not_before(

@@ -19,7 +19,7 @@ from sandbox.feishu import SandboxFeishu
 from schemas import names
 from tests.support.amqp import Message
 from tests.support.calls import INVITE, READ, invite, read
-from tests.support.gateway import Gateway, api_requests
+from tests.support.gateway import Gateway, SetLimits, api_requests
 from tests.support.judging import assert_error, requests_of
 from tests.support.producer import Producer
 from tests.support.rows import Rows
@@ -30,12 +30,11 @@ FEW = 6
 
 
 @pytest.fixture(scope="module")
-def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: Any) -> Any:
-    limits: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
-    limits.write_text(
-        f'[limits]\n"GET {READ}" = "{RATE}/1"\n"POST {INVITE}" = "{RATE}/1"\n', encoding="utf-8"
-    )
-    return gateway_environment | {"LARK_SERVICE_LIMITS_FILE": str(limits)}
+def gateway_environment(
+    gateway_environment: dict[str, str], set_limits: SetLimits
+) -> dict[str, str]:
+    limits = {f"GET {READ}": f"{RATE}/1", f"POST {INVITE}": f"{RATE}/1"}
+    return gateway_environment | set_limits(limits)
 
 
 @pytest.fixture

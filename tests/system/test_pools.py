@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from sandbox.feishu.faults import Rule
 from tests.support.amqp import Message
 from tests.support.apps import SECRET_KEY, Registry, app_id_of
 from tests.support.calls import INVITE, READ, SEND, invite, read, send
-from tests.support.gateway import Gateway, api_requests
+from tests.support.gateway import Gateway, SetLimits, api_requests
 from tests.support.judging import assert_error, requests_of, unique
 from tests.support.producer import Producer
 from tests.support.waiting import eventually
@@ -27,13 +26,11 @@ POOL = {"routing_key": "all.interactive"}
 
 
 @pytest.fixture(scope="module")
-def gateway_environment(gateway_environment: dict[str, str], tmp_path_factory: Any) -> Any:
-    limits: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
-    limits.write_text(f'[limits]\n"GET {READ}" = "5/1"\n', encoding="utf-8")
-    return gateway_environment | {
-        "LARK_SERVICE_LIMITS_FILE": str(limits),
-        "LARK_SERVICE_SECRET_KEY": SECRET_KEY,
-    }
+def gateway_environment(
+    gateway_environment: dict[str, str], set_limits: SetLimits
+) -> dict[str, str]:
+    limits = set_limits({f"GET {READ}": "5/1"})
+    return gateway_environment | limits | {"LARK_SERVICE_SECRET_KEY": SECRET_KEY}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,6 +14,7 @@ from sandbox.feishu import SandboxFeishu
 from sandbox.feishu.tickets import StoreApp
 from sandbox.feishu.tokens import RESEND_TICKET, STORE_APP_TOKEN, STORE_TENANT_TOKEN
 from tests.support.amqp import Message
+from tests.support.apps import SECRET_KEY
 from tests.support.calls import read
 from tests.support.command import Ran, run
 from tests.support.gateway import Gateway, api_requests
@@ -22,14 +23,13 @@ from tests.support.producer import Producer
 from tests.support.waiting import eventually
 
 SHOP, SECRET = "cli_shop00000000000001", "shop-secret"
-KEY = "5f" * 32
 LOGIN = {"method": "POST", "path": "/open-apis/mina/v2/tokenLoginValidate", "body": {"code": "c"}}
 
 
 @pytest.fixture(scope="module")
 def gateway_environment(gateway_environment: dict[str, str]) -> dict[str, str]:
     """That of every module, and a key under which secrets may be stored."""
-    return gateway_environment | {"LARK_SERVICE_SECRET_KEY": KEY}
+    return gateway_environment | {"LARK_SERVICE_SECRET_KEY": SECRET_KEY}
 
 
 @dataclass(frozen=True)
