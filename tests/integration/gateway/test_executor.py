@@ -104,14 +104,6 @@ class Bench:
         return self.metrics.registry.get_sample_value(f"lark_service_{name}_total", labels) or 0.0
 
 
-@pytest.fixture(scope="module")
-async def migrated_url(database_url: str) -> str:
-    database = Database(database_url)
-    await database.migrate()
-    await database.close()
-    return database_url
-
-
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     async with connect(redis_url) as client:

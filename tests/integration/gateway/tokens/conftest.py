@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import aiohttp
 import pytest
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from gateway import redis_client
 from gateway.apps import App, AppKind
@@ -168,12 +169,26 @@ async def feishu(api_table: ApiTable) -> AsyncIterator[Simulated]:
     await server.stop()
 
 
-@pytest.fixture(scope="module")
-async def migrated_url(database_url: str) -> str:
-    database = Database(database_url)
-    await database.migrate()
-    await database.close()
-    return database_url
+@dataclass(frozen=True)
+class Servers:
+    """What a process has open."""
+
+    redis: Redis
+    database: Database
+    session: aiohttp.ClientSession
+
+
+async def opened(stack: AsyncExitStack, redis: str, postgres: str, *, awake: bool) -> Servers:
+    """Open connections that end with the stack; a Redis that is *awake* has answered before."""
+    client = redis_client.connect(redis)
+    stack.push_async_callback(client.aclose)
+    if awake:
+        # The first connection of all may take longer than a store may take to answer.
+        await client.ping()
+    database = Database(postgres)
+    stack.push_async_callback(database.close)
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    return Servers(client, database, session)
 
 
 @pytest.fixture
@@ -182,19 +197,12 @@ async def start_process(redis_url: str, migrated_url: str) -> AsyncIterator[Star
     async with AsyncExitStack() as stack:
 
         async def start(*, redis: str = redis_url, postgres: str = migrated_url) -> Process:
-            client = redis_client.connect(redis)
-            stack.push_async_callback(client.aclose)
-            if redis == redis_url:
-                # The first connection of all may take longer than a store may take to answer.
-                await client.ping()
-            database = Database(postgres)
-            stack.push_async_callback(database.close)
-            session = await stack.enter_async_context(aiohttp.ClientSession())
-            stores = RedisTokens(client, KEYS), PostgresTokens(database, KEYS)
+            open_ = await opened(stack, redis, postgres, awake=redis == redis_url)
+            stores = RedisTokens(open_.redis, KEYS), PostgresTokens(open_.database, KEYS)
             metrics = Metrics()
-            pool = build_token_pool(session, client, database, KEYS, metrics)
+            pool = build_token_pool(open_.session, open_.redis, open_.database, KEYS, metrics)
             stack.push_async_callback(pool.close)
-            return Process(pool, *stores, database, metrics)
+            return Process(pool, *stores, open_.database, metrics)
 
         yield start
 

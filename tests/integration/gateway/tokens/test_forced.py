@@ -6,11 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
-import aiohttp
 import pytest
 
-from gateway import redis_client
-from gateway.database import Database
 from gateway.errors import GatewayError, NotNow, Refused
 from gateway.tokens.forced import JOIN_SECONDS, MOST_A_MINUTE, ForcedRenewals
 from gateway.tokens.issuer import Issuer
@@ -18,7 +15,7 @@ from gateway.tokens.postgres_tokens import PostgresTokens
 from gateway.tokens.redis_tokens import RedisTokens
 from schemas.reply import ErrorType
 
-from .conftest import KEYS, Process, Simulated, StartProcess
+from .conftest import KEYS, Process, Simulated, StartProcess, opened
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -31,15 +28,10 @@ async def start_renewals(redis_url: str, migrated_url: str) -> AsyncIterator[Sta
     async with AsyncExitStack() as stack:
 
         async def start(*, redis: str = redis_url, join: float = JOIN_SECONDS) -> ForcedRenewals:
-            client = redis_client.connect(redis)
-            stack.push_async_callback(client.aclose)
-            if redis == redis_url:
-                await client.ping()
-            database = Database(migrated_url)
-            stack.push_async_callback(database.close)
-            session = await stack.enter_async_context(aiohttp.ClientSession())
-            stores = RedisTokens(client, KEYS), PostgresTokens(database, KEYS)
-            return ForcedRenewals(Issuer(session), client, *stores, join_seconds=join)
+            open_ = await opened(stack, redis, migrated_url, awake=redis == redis_url)
+            stores = RedisTokens(open_.redis, KEYS), PostgresTokens(open_.database, KEYS)
+            source = Issuer(open_.session)
+            return ForcedRenewals(source, open_.redis, *stores, join_seconds=join)
 
         yield start
 

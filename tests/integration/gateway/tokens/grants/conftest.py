@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
 
-from gateway import redis_client
 from gateway.crypto import KeyRing
 from gateway.database import Database
 from gateway.metrics import Metrics
@@ -18,7 +16,7 @@ from gateway.tokens.grant_store import GrantStore
 from gateway.tokens.grants import UserGrants
 from gateway.tokens.oauth import OAuth
 from gateway.tokens.successors import Successors
-from tests.integration.gateway.tokens.conftest import KEYS, Simulated
+from tests.integration.gateway.tokens.conftest import KEYS, Simulated, opened
 from tests.integration.gateway.tokens.grants.support import (
     LEASE_SECONDS,
     Process,
@@ -41,24 +39,18 @@ async def start(redis_url: str, migrated_url: str) -> AsyncIterator[StartProcess
             lease_seconds: float = LEASE_SECONDS,
             budget: float = 1.0,
         ) -> Process:
-            client = redis_client.connect(redis)
-            stack.push_async_callback(client.aclose)
-            if redis == redis_url:
-                await client.ping()
-            database = Database(postgres)
-            stack.push_async_callback(database.close)
-            session = await stack.enter_async_context(aiohttp.ClientSession())
-            store = GrantStore(database, keys, lease_seconds=lease_seconds)
-            successors = Successors(client, keys)
+            open_ = await opened(stack, redis, postgres, awake=redis == redis_url)
+            store = GrantStore(open_.database, keys, lease_seconds=lease_seconds)
+            successors = Successors(open_.redis, keys)
             grants = UserGrants(
                 store,
-                OAuth(session, budget=budget),
+                OAuth(open_.session, budget=budget),
                 successors,
                 Metrics(),
                 lease_seconds=lease_seconds,
             )
             stack.push_async_callback(grants.close)
-            return Process(grants, store, successors, database)
+            return Process(grants, store, successors, open_.database)
 
         yield begin
 
