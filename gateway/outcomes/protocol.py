@@ -21,6 +21,9 @@ class Question:
     klass: ApiClass
     fingerprint: bytes
     redelivered: bool
+    key_seconds: float = 3000.0
+    """How long Feishu surely discards repeats of a K call by its key: its shortest window is an
+    hour, and the clocks of two companies are compared."""
 
 
 @dataclass(slots=True)
@@ -30,8 +33,11 @@ class Claim:
     question: Question
     owner: str
     written: bool
-    """Whether a store holds it. Where none did, a redelivery finds nothing, which proves nothing."""
+    """Whether a store may hold it. Where none does, a redelivery finds nothing, and that proves
+    nothing."""
     started: bool = False
+    epoch: str = ""
+    """The life of the store in which it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +59,14 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """An N call was started, or may have been, by a process that is gone."""
+    """A call was started, or may have been, by a process that is gone, and must not be repeated.
+
+    Complete `claim` with the answer that says so: it gives what stands, which is how the call
+    ended after all where that was recorded meanwhile.
+    """
 
     question: Question
+    claim: Claim
 
 
 class Outcomes(Protocol):
@@ -66,10 +77,10 @@ class Outcomes(Protocol):
         ...
 
     async def begin(self, claim: Claim) -> None:
-        """Mark an N call as started, before its first byte is sent; once is enough.
+        """Mark a call as started, before its first byte is sent; once is enough, and free for K.
 
         Raises NotNow: `store_unavailable` where it can be marked nowhere, and after a delay of 0
-        where another process has taken the call over; claim it again then.
+        where another process has taken the call over: the claim is void, so claim it again.
         """
         ...
 
@@ -78,7 +89,7 @@ class Outcomes(Protocol):
         ...
 
     async def hand_back(self, claim: Claim, *, remember: bool) -> None:
-        """The call is surely not executed and not carried out here any more.
+        """The call is not carried out here any more; an N call is surely not executed.
 
         *remember*: another content under its id stays refused.
         """
