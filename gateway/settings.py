@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -14,14 +15,16 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from .environment import SECRETS, forms_of, read_secrets, read_variables
 from .errors import ConfigError
+from .peers import checked_domain, checked_url
 
-__all__ = ["SECRETS", "LogLevel", "Settings", "load_settings"]
+__all__ = ["SECRETS", "LogLevel", "Settings", "checked_domain", "load_settings"]
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -29,13 +32,40 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 class Settings(BaseModel):
     """The effective settings of one process. Times are seconds."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, str_strip_whitespace=True)
+    # Defaults too, since production refuses some.
+    model_config = ConfigDict(
+        frozen=True, populate_by_name=True, str_strip_whitespace=True, validate_default=True
+    )
 
     app_id: Annotated[str, Field(alias="LARK_APP_ID", min_length=1)] = Field(
         description="App id of the app with the alias `default`."
     )
     app_secret: Annotated[SecretStr, Field(alias="LARK_APP_SECRET", min_length=1)] = Field(
         description="Its secret."
+    )
+    environment: Annotated[
+        Literal["development", "production"], Field(alias="LARK_SERVICE_ENV")
+    ] = Field(
+        default="development",
+        description="production refuses settings that are safe on one machine alone, as "
+        "docs/security.md lists them, and takes no call before the producers' grants are known.",
+    )
+    rabbitmq_ca_file: Annotated[Path | None, Field(alias="LARK_SERVICE_RABBITMQ_CA_FILE")] = Field(
+        default=None,
+        description="PEM file of the authorities that RabbitMQ's certificate is checked against, "
+        "with amqps://. Unset: the system's.",
+    )
+    redis_ca_file: Annotated[Path | None, Field(alias="LARK_SERVICE_REDIS_CA_FILE")] = Field(
+        default=None,
+        description="The same for Redis, with rediss://, besides the system's.",
+    )
+    postgres_ca_file: Annotated[Path | None, Field(alias="LARK_SERVICE_POSTGRES_CA_FILE")] = Field(
+        default=None,
+        description="The same for Postgres; sets sslmode=verify-full.",
+    )
+    feishu_ca_file: Annotated[Path | None, Field(alias="LARK_SERVICE_FEISHU_CA_FILE")] = Field(
+        default=None,
+        description="The same for a private domain of Feishu, besides the system's.",
     )
     domain: Annotated[str, Field(alias="LARK_DOMAIN")] = Field(
         default="https://open.feishu.cn",
@@ -102,21 +132,40 @@ class Settings(BaseModel):
         default=25.0, description="Seconds to finish what was started, after SIGTERM."
     )
 
+    @field_validator("rabbitmq_ca_file", "redis_ca_file", "postgres_ca_file", "feishu_ca_file")
+    @classmethod
+    def _ca_file(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None:
+                ssl.create_default_context(cafile=value)
+        except OSError as error:
+            raise ValueError(f"{value} holds no certificates in PEM: {error.strerror}") from None
+        return value
+
     @field_validator("domain")
     @classmethod
-    def _domain(cls, value: str) -> str:
+    def _domain(cls, value: str, info: ValidationInfo) -> str:
+        if _is_production(info) and not value.startswith("https://"):
+            raise ValueError("must begin https:// in production")
         return checked_domain(value)
 
     @field_validator("rabbitmq_url", "redis_url", "database_url")
     @classmethod
-    def _url(cls, value: SecretStr, info: Any) -> SecretStr:
-        schemes = _SCHEMES[info.field_name]
-        parts = urlsplit(value.get_secret_value())
-        if parts.scheme not in schemes:
-            raise ValueError(f"must be a URL that begins {' or '.join(s + '://' for s in schemes)}")
-        _check_port(parts)
-        if info.field_name == "rabbitmq_url" and "no_verify_ssl" in parts.query:
-            raise ValueError("must not turn certificate verification off")
+    def _url(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        name, url = str(info.field_name), value.get_secret_value()
+        ca_file = info.data.get(_CA_FILES[name])
+        url = checked_url(name, url, ca_file, production=_is_production(info))
+        return SecretStr(url)
+
+    @field_validator("secret_key")
+    @classmethod
+    def _secret_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if _is_production(info):
+            if value is None:
+                raise ValueError(f"must be set in production; {_MAKE_KEY}")
+            keys = value.get_secret_value().split(",")
+            if any(len(set(key.strip().lower())) < _LEAST_VARIETY for key in keys):
+                raise ValueError(f"holds a key that is no random one; {_MAKE_KEY}")
         return value
 
     @model_validator(mode="before")
@@ -133,6 +182,11 @@ class Settings(BaseModel):
         account = f"{user}:{password}" if password else user
         return {**values, "DATABASE_URL": f"postgresql://{account}@{host}:{port}/{name}"}
 
+    @property
+    def production(self) -> bool:
+        """Whether this is no trial: what is doubtful is refused."""
+        return self.environment == "production"
+
     def secrets(self) -> list[str]:
         """Every secret by itself: the app's, each master key, the passwords in URLs."""
         keys = self.secret_key.get_secret_value() if self.secret_key else ""
@@ -148,32 +202,8 @@ class Settings(BaseModel):
         return {str(field.alias): field.description or "" for field in cls.model_fields.values()}
 
 
-def checked_domain(value: str) -> str:
-    """The domain without a slash at its end; raises ValueError saying what it must be."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError("must be an http(s) URL such as https://open.feishu.cn")
-    _check_port(parts)
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be a scheme and a host, without path, query or user")
-    if parts.scheme == "http" and not _is_local(parts.hostname):
-        raise ValueError("must be https, except for the loopback address or a service name")
-    return value.rstrip("/")
-
-
-def _check_port(parts: SplitResult) -> None:
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        # Its own words would tell what stands there: part of a password, if an @ is missing.
-        raise ValueError("must have a port from 1 to 65535, or none")
-
-
-def _is_local(host: str) -> bool:
-    # A name without a dot is a service of the same compose file or cluster: the sandbox.
-    return host in ("127.0.0.1", "::1") or ("." not in host and ":" not in host)
+def _is_production(info: ValidationInfo) -> bool:
+    return info.data.get("environment") == "production"
 
 
 _POSTGRES_PARTS = (
@@ -184,11 +214,13 @@ _POSTGRES_PARTS = (
     "POSTGRES_PASSWORD",
 )
 _NO_APP = {"LARK_APP_ID": "none", "LARK_APP_SECRET": "none"}
-_SCHEMES = {
-    "rabbitmq_url": ("amqp", "amqps"),
-    "redis_url": ("redis", "rediss"),
-    "database_url": ("postgresql", "postgres"),
+_CA_FILES = {
+    "rabbitmq_url": "rabbitmq_ca_file",
+    "redis_url": "redis_ca_file",
+    "database_url": "postgres_ca_file",
 }
+_MAKE_KEY = "make one with: openssl rand -hex 32"
+_LEAST_VARIETY = 8
 
 
 def load_settings(
@@ -225,6 +257,9 @@ def load_settings(
 
 def _mistake(entry: Any) -> str:
     name = str(entry["loc"][0])
+    if name in Settings.model_fields:
+        # Of a default it is the field's own name.
+        name = str(Settings.model_fields[name].alias)
     if entry["type"] == "missing":
         return f"Required environment variable {name} is not set"
     # The value itself is left out: it may be a secret.
