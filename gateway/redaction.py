@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 import re
+from base64 import b64decode
 from collections import OrderedDict
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +22,11 @@ _STEP = 8
 _LONG = 2 * _STEP - 1
 """From this length, wherever a secret stands, it covers a piece of text that begins at a multiple
 of the step and is as long: looking at those pieces alone finds it."""
+
+_ENCODED = re.compile(r"(?<![\w+/-])(?=[a-z0-9+/_-]*[A-Z])[A-Za-z0-9+/_-]{11,}")
+"""What may be base64 of a text long enough to hold a secret. Paths and most ids have no capitals,
+which base64 of words can hardly do without: they need not be decoded."""
+_URL_SAFE = str.maketrans("-_", "+/")
 
 _NAMES = ("authorization", "secret", "token", "password", "passwd", "cookie", "ticket", "key")
 _NAME = "(?:authorization|secret|token|password|passwd|cookie|ticket|secret_key|api_key)"
@@ -52,7 +60,7 @@ class Redactor:
         self._by_piece: dict[str, list[str]] = {}
 
     def learn(self, secret: str) -> None:
-        """Mask this value from now on, also as URLs and JSON write it."""
+        """Mask this value from now on, also as URLs, JSON and base64 write it, and over lines."""
         for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
             if form in self._known:
                 self._known.move_to_end(form)
@@ -88,12 +96,9 @@ class Redactor:
         return self.text(repr(value))
 
     def _without_known(self, text: str) -> str:
-        spans = [span for value in self._short if value in text for span in _places(value, text)]
-        by_piece = self._by_piece
-        for start in range(0, len(text) - _STEP + 1, _STEP):
-            values = by_piece.get(text[start : start + _STEP])
-            if values:
-                spans += [span for value in values for span in _places(value, text)]
+        spans = [*self._spans(text), *self._spans_in_base64(text)]
+        if "\n" in text:
+            spans += self._spans_across_lines(text)
         if not spans:
             return text
         spans.sort()
@@ -103,6 +108,26 @@ class Redactor:
                 parts += [text[done:start], MASK]
             done = max(done, end)
         return "".join([*parts, text[done:]])
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        spans = [span for value in self._short if value in text for span in _places(value, text)]
+        by_piece = self._by_piece
+        for start in range(0, len(text) - _STEP + 1, _STEP):
+            values = by_piece.get(text[start : start + _STEP])
+            if values:
+                spans += [span for value in values for span in _places(value, text)]
+        return spans
+
+    def _spans_across_lines(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where a value goes on in the next line, as what is wrapped to a width does."""
+        kept = [place for place, char in enumerate(text) if char not in "\r\n"]
+        for start, end in self._spans("".join(text[place] for place in kept)):
+            yield kept[start], kept[end - 1] + 1
+
+    def _spans_in_base64(self, text: str) -> Iterator[tuple[int, int]]:
+        for found in _ENCODED.finditer(text):
+            if any(map(self._spans, _decoded(found[0]))):
+                yield found.span()
 
     def _remember(self, value: str) -> None:
         self._known[value] = None
@@ -125,6 +150,18 @@ class Redactor:
 def _pieces(value: str) -> set[str]:
     last = len(value) - _STEP
     return {value[start : start + _STEP] for start in range(last, last - _STEP, -1)}
+
+
+def _decoded(encoded: str) -> Iterator[str]:
+    """What it says as base64, wherever in it that begins."""
+    encoded = encoded.translate(_URL_SAFE)
+    for start in range(4):
+        whole = encoded[start:]
+        # A rest of two or three letters holds one byte or two.
+        rest = len(whole) % 4
+        padded = whole[:-1] if rest == 1 else whole + "=" * (-len(whole) % 4)
+        with suppress(binascii.Error):
+            yield b64decode(padded).decode(errors="replace")
 
 
 def _places(value: str, text: str) -> list[tuple[int, int]]:
