@@ -1,9 +1,12 @@
 """Fixtures that every test may ask for."""
 
 import signal
+from collections.abc import Iterator
 
 import hypothesis
+import pytest
 
+from tests.support.forks import end_forks
 from tests.support.services import (
     database_url,
     idle_stack,
@@ -19,3 +22,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 assert hypothesis.__version__
 
 __all__ = ["database_url", "idle_stack", "rabbitmq_url", "redis_url", "stack"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ended_forks() -> Iterator[None]:
+    """Ends the process of which tests fork commands before what they covered is put together."""
+    yield
+    end_forks()

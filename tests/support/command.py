@@ -8,10 +8,12 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from gateway.environment import forms_of
 from gateway.settings import SECRETS, Settings
+from tests.support.forks import fork
 
 COMMAND = (sys.executable, "-c", "from cli.main import main; main()")
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -34,32 +36,50 @@ class Ran:
 
 async def run(*words: str, folder: Path, stdin: str = "", **settings: str) -> Ran:
     """Run a command in a folder, with these settings and no other."""
-    return await _ran(*COMMAND, *words, folder=folder, stdin=stdin, settings=settings)
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(stdin.encode())
+        given.seek(0)
+        process = await fork(
+            *words,
+            env=_environment(settings),
+            cwd=folder,
+            stdin=given,
+            stdout=out,
+            stderr=err,
+        )
+        try:
+            async with asyncio.timeout(SECONDS):
+                code = await process.wait()
+        finally:
+            process.kill()
+            await process.wait()
+        out.seek(0)
+        err.seek(0)
+        return Ran(code, out.read().decode(), err.read().decode())
 
 
 async def run_script(name: str, *words: str, folder: Path, **settings: str) -> Ran:
     """Run one of `scripts/`, likewise."""
-    script = str(SCRIPTS / name)
-    return await _ran(sys.executable, script, *words, folder=folder, stdin="", settings=settings)
-
-
-async def _ran(*command: str, folder: Path, stdin: str, settings: dict[str, str]) -> Ran:
     process = await asyncio.create_subprocess_exec(
-        *command,
-        env=plain_environment() | {"COLUMNS": "200"} | settings,
+        *(sys.executable, str(SCRIPTS / name), *words),
+        env=_environment(settings),
         cwd=folder,
-        stdin=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(SECONDS):
-            out, err = await process.communicate(stdin.encode())
+            out, err = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     return Ran(int(process.returncode or 0), out.decode(), err.decode())
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    return plain_environment() | {"COLUMNS": "200"} | settings
 
 
 def plain_environment() -> dict[str, str]:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,9 +15,9 @@ import aiohttp
 import pytest
 
 from sandbox.feishu import DEFAULT_APP_ID, DEFAULT_SECRET, Options, SandboxFeishu
+from tests.support.forks import Fork, fork
 from tests.support.waiting import eventually
 
-COMMAND = "from cli.main import main; main()"
 READY_SECONDS = 20.0
 
 
@@ -28,7 +27,7 @@ class Gateway:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.log = folder / "gateway.log"
         self._environment = environment
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Fork | None = None
         self.port = 0
 
     @property
@@ -41,14 +40,9 @@ class Gateway:
     async def start(self, **settings: str) -> None:
         """Start the process and wait until it carries out calls."""
         with self.log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                COMMAND,
-                "serve",
-                env={**self._environment, **settings},
-                stdout=log,
-                stderr=log,
+            environment = {**self._environment, **settings}
+            self._process = await fork(
+                "serve", env=environment, cwd=Path.cwd(), stdout=log, stderr=log
             )
         await self.ready()
 
@@ -113,8 +107,7 @@ class Gateway:
     async def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
-        if self._process.returncode is None:
-            self._process.send_signal(number)
+        self._process.send_signal(number)
         return await self._process.wait()
 
 

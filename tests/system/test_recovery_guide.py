@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from gateway.apps import App
 from gateway.crypto import KeyRing
 from gateway.database import Database
 from sandbox.feishu import SandboxFeishu
-from tests.support.command import COMMAND, plain_environment
+from tests.support.command import plain_environment, run, run_script
 from tests.support.gateway import Gateway
 from tests.support.guide import Step, commands_in, steps_in
 
@@ -71,16 +69,13 @@ async def printed(step: Step, settings: dict[str, str]) -> str:
     if "health_check.py" in step.command or "preflight" in step.command:
         # A busy machine must not pass for a server that is away.
         words += ["--timeout", "20"]
-    command = [sys.executable, *words] if name == "python" else [*COMMAND, *words]
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env=plain_environment() | {"COLUMNS": "240"} | settings | dict(step.settings),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await process.communicate()
-    return out.decode()
+    given = {"COLUMNS": "240"} | settings | dict(step.settings)
+    if name == "python":
+        script, *words = words
+        ran = await run_script(Path(script).name, *words, folder=ROOT, **given)
+    else:
+        ran = await run(*words, folder=ROOT, **given)
+    return ran.out + ran.err
 
 
 @pytest.mark.usefixtures("serving")
