@@ -27,6 +27,9 @@ from gateway.limits.view import LimitView
 from gateway.member_claims import MemberClaims
 from gateway.metrics import Metrics
 from gateway.overflow_queues import OverflowRegistry
+from gateway.producer_grant_store import ProducerGrantStore
+from gateway.producer_grant_watch import ProducerGrantWatch
+from gateway.producer_grants import ProducerGrants
 from gateway.quota import Quotas
 from gateway.redaction import Redactor
 from gateway.removals import Removals
@@ -119,7 +122,7 @@ async def open_process(
         stack.push_async_callback(database.close)
         redis = redis_client.connect(settings.redis_url.get_secret_value())
         stack.push_async_callback(redis.aclose)
-        session = await stack.enter_async_context(open_session())
+        session = await stack.enter_async_context(open_session(settings.feishu_ca_file))
         limiter = _limits(settings, redis, metrics)
         await limiter.start()
         stack.push_async_callback(limiter.close)
@@ -146,12 +149,13 @@ async def open_process(
         scheduler = Scheduler(limiter, cap=most_held, backlog=backlog)
         dimensions = Dimensions(parts.catalogue)
         members = Members(parts.apps, dimensions, backlog, limiter.paused)
+        producers = ProducerGrants(dimensions)
         url = settings.rabbitmq_url.get_secret_value()
         publisher = Publisher(url, metrics)
         endings = Endings(publisher, Patience(most_held), metrics, parts.redactor)
         registry, channel = OverflowRegistry(database), OverflowChannel()
         pipeline = Pipeline(
-            opener=Opener(parts.apps, dimensions, members, MemberClaims(redis)),
+            opener=Opener(parts.apps, dimensions, members, MemberClaims(redis), producers),
             tries=Tries(parts.apps, members, scheduler, executor, metrics),
             endings=endings,
             policy=policy,
@@ -193,6 +197,9 @@ async def open_process(
                 *(Removals(database), AppStore(database, parts.keys).purge),
             ),
             grants=GrantKeeper(GrantStore(database, parts.keys), grants, parts.apps, metrics),
+            producers=ProducerGrantWatch(
+                ProducerGrantStore(database), producers, required=settings.production
+            ),
             apps=AppWatch(AppStore(database, parts.keys), parts.apps, dimensions, metrics),
             limits=LimitReports(
                 *(limiter, Told(redis), LimitView(redis, timeout=0.5), metrics),

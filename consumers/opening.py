@@ -11,6 +11,7 @@ from gateway.errors import GatewayError, Refused
 from gateway.executor import Ended
 from gateway.jobs import Job, prepare
 from gateway.member_claims import MemberClaims
+from gateway.producer_grants import ProducerGrants
 from schemas.call import Call, TenantKey, UserKey
 from schemas.names import Lane
 from schemas.reply import ErrorType, Outcome
@@ -30,12 +31,18 @@ class Opener:
     """
 
     def __init__(
-        self, apps: Apps, dimensions: Dimensions, members: Members, claims: MemberClaims
+        self,
+        apps: Apps,
+        dimensions: Dimensions,
+        members: Members,
+        claims: MemberClaims,
+        producers: ProducerGrants,
     ) -> None:
         self._apps = apps
         self._dimensions = dimensions
         self._members = members
         self._claims = claims
+        self._producers = producers
 
     def open(self, delivery: Delivery, alias: str) -> Work:
         """Read and check a delivery; raises Poison and GatewayError, of several the first rule."""
@@ -52,6 +59,8 @@ class Opener:
             member = self._member(called, call, envelope, lane_of(delivery))
             job, routing = self._job(member, call, envelope, alias), Routing(call)
             job.doubtful = history.member is not None
+        sent = delivery.redelivered or history.attempts > 0 or history.member is not None
+        self._producers.check(history.producer, alias, call, sent=sent)
         job.attempts, job.tries = history.attempts, history.tries
         address = replace(address_of(delivery), call_id=envelope.call_id)
         return Work(delivery, alias, address, envelope, job, routing)

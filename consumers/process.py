@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -12,6 +13,7 @@ from gateway.app_watch import AppWatch
 from gateway.database import Database
 from gateway.errors import GatewayError
 from gateway.metrics import Metrics
+from gateway.producer_grant_watch import ProducerGrantWatch
 from gateway.tokens.grant_keeper import GrantKeeper
 
 from .app_janitor import AppJanitor
@@ -38,6 +40,7 @@ class Process:
     overflow: OverflowQueues
     janitor: AppJanitor
     apps: AppWatch
+    producers: ProducerGrantWatch
     grants: GrantKeeper
     limits: LimitReports
     scheduler: Scheduler
@@ -49,6 +52,7 @@ class Process:
     def checks(self) -> Checks:
         """What must hold for calls to be carried out. Redis and Postgres may be away."""
         return {
+            "producer-grants": self.producers.settled.is_set,
             "rabbitmq-consume": lambda: self.calls.ready,
             "rabbitmq-publish": lambda: self.publisher.ready,
             "rabbitmq-dead-letters": lambda: self.dead.ready,
@@ -64,9 +68,10 @@ class Process:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self.publisher.run()),
-                group.create_task(self.calls.run()),
+                group.create_task(self.producers.run()),
+                group.create_task(self._once_settled(self.calls.run)),
                 group.create_task(self.dead.run()),
-                group.create_task(self.overflow.run()),
+                group.create_task(self._once_settled(self.overflow.run)),
                 group.create_task(self.janitor.run()),
                 group.create_task(self._keep_database()),
                 group.create_task(self.apps.run()),
@@ -77,6 +82,11 @@ class Process:
             await self._drain(at_once)
             for task in tasks:
                 task.cancel()
+
+    async def _once_settled(self, take_calls: Callable[[], Awaitable[None]]) -> None:
+        """Leave calls in their queues until it is known who may make them."""
+        await self.producers.settled.wait()
+        await take_calls()
 
     async def _keep_database(self) -> None:
         """Bring the schema up to date once Postgres is there, then watch that it stays."""

@@ -23,6 +23,7 @@ from schemas.reply import ErrorType
 
 from . import migrations
 from .errors import NotNow, Refused
+from .peers import certificate_flaw
 
 CONNECT_SECONDS = 3.0
 ACQUIRE_SECONDS = 1.0
@@ -237,7 +238,7 @@ async def _keep(_: asyncpg.Connection) -> None:
 def _reason(error: BaseException | None) -> str:
     name = type(error).__name__
     if not isinstance(error, asyncpg.PostgresError):
-        return name
+        return certificate_flaw(error) or name
     # Errors about values quote them, and so does the detail of any; values may be secret.
     quotes = not error.args or str(error.sqlstate).startswith(("22", "23"))
     return f"{name} ({error.sqlstate})" + ("" if quotes else f": {error.args[0]}")

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from schemas.names import MAX_RESPONSE_BYTES
 from schemas.reply import ErrorType, Outcome
 
 from .errors import AttemptFailed, GatewayError, Refused
+from .peers import certificate_flaw, trusting
 from .request import Request
 
 CONNECT_SECONDS = 3.0
@@ -106,10 +108,12 @@ class Feishu:
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the one HTTP session of the process."""
+async def open_session(ca_file: Path | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the one HTTP session of the process; *ca_file* is trusted besides the system's."""
     # No limit: a connector that is smaller than the concurrency starves its waiters.
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+    connector = aiohttp.TCPConnector(
+        limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=trusting(ca_file)
+    )
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -199,7 +203,7 @@ def _failure(error: BaseException) -> GatewayError | None:
     match error:
         case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
             # Nothing was written: there was no connection yet.
-            return AttemptFailed(unavailable, "Feishu cannot be reached")
+            return AttemptFailed(unavailable, _unreached(error))
         case TimeoutError():
             return AttemptFailed(
                 ErrorType.TIMEOUT, "Feishu did not answer in time", outcome=Outcome.UNKNOWN
@@ -213,6 +217,11 @@ def _failure(error: BaseException) -> GatewayError | None:
                 unavailable, "the connection to Feishu was cut", outcome=Outcome.UNKNOWN
             )
     return None
+
+
+def _unreached(error: BaseException) -> str:
+    flaw = certificate_flaw(error)
+    return "Feishu cannot be reached" if flaw is None else f"Feishu cannot be reached: {flaw}"
 
 
 def _undecodable(error: BaseException) -> bool:

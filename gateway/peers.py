@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -104,6 +105,24 @@ def weaknesses(field: str, url: str) -> Iterator[str]:
         yield "must have a password"
     if password in _EXAMPLES and parts.username != "guest":
         yield "its password is an example's"
+
+
+def trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
+    """What aiohttp is to check certificates by: the system's authorities, and this file's."""
+    if ca_file is None:
+        return True
+    context = ssl.create_default_context()
+    context.load_verify_locations(ca_file)
+    return context
+
+
+def certificate_flaw(error: BaseException | None) -> str | None:
+    """Why a certificate was not accepted, where that is what stands behind the error."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"its certificate is not accepted: {error.verify_message}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def is_loopback(host: str) -> bool:

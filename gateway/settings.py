@@ -219,6 +219,12 @@ _CA_FILES = {
     "redis_url": "redis_ca_file",
     "database_url": "postgres_ca_file",
 }
+_CA_OF = {
+    "LARK_DOMAIN": "LARK_SERVICE_FEISHU_CA_FILE",
+    "RABBITMQ_URL": "LARK_SERVICE_RABBITMQ_CA_FILE",
+    "REDIS_URL": "LARK_SERVICE_REDIS_CA_FILE",
+    "DATABASE_URL": "LARK_SERVICE_POSTGRES_CA_FILE",
+}
 _MAKE_KEY = "make one with: openssl rand -hex 32"
 _LEAST_VARIETY = 8
 
@@ -231,13 +237,14 @@ def load_settings(
 ) -> Settings:
     """Read environment, `.env.local` and `.env`; raise ConfigError naming every mistake.
 
-    With *only*, all other variables count as not given and the app as one without a name, for
-    commands that need no app: a producer has no secret.
+    With *only*, and the CA files of what is asked for, all other variables count as not given and
+    the app as one without a name, for commands that need no app: a producer has no secret.
     """
     environment = os.environ if environment is None else environment
     values = read_variables(environment, folder or Path.cwd())
     if only is not None:
-        wanted = {form for name in only for form in forms_of(name)}
+        along = {_CA_OF[name] for name in only if name in _CA_OF}
+        wanted = along | {form for name in only for form in forms_of(name)}
         values = {name: value for name, value in values.items() if name in wanted}
     mistakes = read_secrets(values, environment)
     if only is not None:

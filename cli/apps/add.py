@@ -105,8 +105,10 @@ async def _add(
 ) -> tuple[Validation | None, Told]:
     async with open_stores(settings) as stores:
         app = stores.apps.check(app)
+        if settings.production and not app.domain.startswith("https://"):
+            raise CommandFailed(USAGE, f"In production a domain begins https://, not {app.domain}.")
         app = replace(app, secret=_secret(secret_file))
-        validation = await _checked(app) if check else None
+        validation = await _checked(settings, app) if check else None
         await stores.apps.add(app)
         return validation, told_stored((await stores.apps.read()).apps[app.alias])
 
@@ -117,22 +119,22 @@ async def _set_secret(
     async with open_stores(settings) as stores:
         seen = stored_app(await stores.apps.read(), name)
         app = replace(seen.app, secret=_secret(secret_file), unreadable=None)
-        validation = await _checked(app) if check else None
+        validation = await _checked(settings, app) if check else None
         await stores.apps.set_secret(seen, app)
         return validation, told_stored((await stores.apps.read()).apps[app.alias])
 
 
 async def _validate(settings: Settings, name: str) -> Validation:
-    return await validate_app(await find_app(settings, name))
+    return await validate_app(await find_app(settings, name), settings.feishu_ca_file)
 
 
 def _secret(file: str | None) -> SecretStr:
     return SecretStr(read_secret(file, "app secret", "--secret-file"))
 
 
-async def _checked(app: App) -> Validation:
+async def _checked(settings: Settings, app: App) -> Validation:
     """Ask Feishu; raises CommandFailed where it does not take the credentials."""
-    validation = await validate_app(app)
+    validation = await validate_app(app, settings.feishu_ca_file)
     if validation.verdict is not Verdict.OK:
         raise CommandFailed(
             validation.exit_code,

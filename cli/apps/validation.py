@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -78,7 +79,7 @@ class Validation:
         }
 
 
-async def validate_app(app: App) -> Validation:
+async def validate_app(app: App, ca_file: Path | None = None) -> Validation:
     """Ask Feishu for a token and throw it away, for a store app to push its ticket.
 
     Answers within the budget of a request for a token.
@@ -90,7 +91,7 @@ async def validate_app(app: App) -> Validation:
             f"the stored secret cannot be read: {app.unreadable}",
             f"lark-service app set-secret {app.alias}",
         )
-    async with open_session() as session:
+    async with open_session(ca_file) as session:
         try:
             await _ask(session, app)
         except GatewayError as error:

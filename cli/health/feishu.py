@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,12 +23,12 @@ class StepFailed(Exception):
     """One step of the way failed: which, and why."""
 
 
-async def api(domain: str, step_seconds: float) -> list[Check]:
+async def api(domain: str, step_seconds: float, ca_file: Path | None = None) -> list[Check]:
     """Resolve, connect, shake hands and ask for any answer; no credentials are used."""
     parts = urlsplit(domain)
     took: dict[str, str] = {}
     try:
-        await _walk(parts, took, step_seconds)
+        await _walk(parts, took, step_seconds, ca_file)
     except StepFailed as error:
         message = f"{domain}: {error}"
         return [unhealthy("api", message, _hint(str(error)), **took)]
@@ -41,7 +42,9 @@ def _hint(failure: str) -> str:
     return "is the way out open: firewall, proxy, certificates?"
 
 
-async def _walk(parts: SplitResult, took: dict[str, str], seconds: float) -> None:
+async def _walk(
+    parts: SplitResult, took: dict[str, str], seconds: float, ca_file: Path | None
+) -> None:
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     loop = asyncio.get_running_loop()
@@ -52,7 +55,10 @@ async def _walk(parts: SplitResult, took: dict[str, str], seconds: float) -> Non
     try:
         if parts.scheme == "https":
             async with _step("TLS", took, seconds):
-                await writer.start_tls(ssl.create_default_context(), server_hostname=host)
+                context = ssl.create_default_context()
+                if ca_file is not None:
+                    context.load_verify_locations(ca_file)
+                await writer.start_tls(context, server_hostname=host)
         async with _step("HTTP", took, seconds):
             writer.write(_REQUEST.format(host=host).encode())
             line = (await reader.readline()).decode(errors="replace")

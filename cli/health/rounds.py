@@ -53,6 +53,7 @@ def _probes(settings: Settings, database: Database, seconds: float, *, quick: bo
     async def topology() -> Sequence[Check]:
         return await broker.topology(url, await known_aliases(database))
 
+    api = partial(feishu.api, settings.domain, seconds * _STEP_SHARE, settings.feishu_ca_file)
     asked: list[tuple[str, Callable[[], Awaitable[Sequence[Check]]], Status]] = [
         ("config", machine.config, Status.UNHEALTHY),
         ("rabbitmq", rabbitmq, Status.UNHEALTHY),
@@ -60,7 +61,7 @@ def _probes(settings: Settings, database: Database, seconds: float, *, quick: bo
         ("redis", partial(stores.redis, redis_url), Status.DEGRADED),
         ("database", partial(stores.postgres, database, quick=quick), Status.DEGRADED),
         ("tokens", tokens, Status.DEGRADED),
-        ("api", partial(feishu.api, settings.domain, seconds * _STEP_SHARE), Status.UNHEALTHY),
+        ("api", api, Status.UNHEALTHY),
         ("disk", machine.disk, Status.DEGRADED),
         ("memory", machine.memory, Status.DEGRADED),
     ]

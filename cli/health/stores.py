@@ -15,6 +15,7 @@ from gateway import redis_client
 from gateway.database import Database
 from gateway.errors import GatewayError
 from gateway.migrations import SchemaMismatch
+from gateway.peers import certificate_flaw
 
 from .check import Check, degraded, healthy, unhealthy
 
@@ -114,7 +115,7 @@ async def redis(url: str) -> list[Check]:
     try:
         memory = await _memory(client)
     except (RedisError, OSError) as error:
-        reason = f"Redis at {place} is not to be had: {type(error).__name__}"
+        reason = f"Redis at {place} is not to be had: {certificate_flaw(error) or type(error).__name__}"
         return [degraded("redis", reason, "start Redis, or mend REDIS_URL")]
     finally:
         await asyncio.shield(client.aclose())

@@ -156,4 +156,5 @@ def _told(renewed: Renewed) -> dict[str, Any]:
 
 
 async def _validate(name: str | None) -> Validation:
-    return await validate_app(await chosen_app(load_settings(), name))
+    settings = load_settings()
+    return await validate_app(await chosen_app(settings, name), settings.feishu_ca_file)

@@ -105,7 +105,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
         stack.push_async_callback(database.close)
         redis = redis_client.connect(settings.redis_url.get_secret_value())
         stack.push_async_callback(redis.aclose)
-        session = await stack.enter_async_context(open_session())
+        session = await stack.enter_async_context(open_session(settings.feishu_ca_file))
         shared = (session, redis, database, keys)
         users = UserGrants.over(*shared, Metrics(), settings.oauth)
         stack.push_async_callback(users.close)

@@ -137,7 +137,7 @@ async def _ask(
     verifier: str | None,
 ) -> Pair:
     try:
-        async with open_session() as session:
+        async with open_session(settings.feishu_ca_file) as session:
             return await OAuth(session, settings.oauth).exchange(
                 credential.app, code, redirect_uri=redirect_uri, code_verifier=verifier
             )

@@ -17,6 +17,7 @@ from gateway.apps import App, Apps, AppStatus, Pool
 from gateway.errors import GatewayError, NotNow, Refused
 from gateway.executor import Ended
 from gateway.member_claims import MemberClaims
+from gateway.producer_grants import ProducerGrants
 from gateway.tokens.token import Token
 from schemas import names
 from schemas.reply import ErrorType, Outcome
@@ -54,7 +55,10 @@ class Site:
         self.apps = Apps([ONE, TWO], [POOL])
         self.claims = Claims()
         members = Members(self.apps, dimensions(), Backlog(), list)
-        self.opener = Opener(self.apps, dimensions(), members, cast(MemberClaims, self.claims))
+        self.producers = ProducerGrants(dimensions())
+        self.opener = Opener(
+            *(self.apps, dimensions(), members, cast(MemberClaims, self.claims)), self.producers
+        )
 
     def open(self, delivery: Delivery, alias: str = "all") -> Work:
         return self.opener.open(delivery, alias)

@@ -29,6 +29,7 @@ from gateway.executor import Ended, Executor
 from gateway.limits.buckets import Bucket
 from gateway.member_claims import MemberClaims
 from gateway.metrics import Metrics
+from gateway.producer_grants import ProducerGrants
 from gateway.retry import RetryPolicy
 from schemas import names
 from schemas.reply import ErrorType
@@ -97,7 +98,9 @@ def pipeline(steps: Steps, apps: Apps | None = None) -> Pipeline:
     members = Members(apps, dimensions(), Backlog(), list)
     tries = Tries(apps, members, cast(Scheduler, steps), cast(Executor, steps), metrics)
     return Pipeline(
-        opener=Opener(apps, dimensions(), members, cast(MemberClaims, None)),
+        opener=Opener(
+            *(apps, dimensions(), members, cast(MemberClaims, None)), ProducerGrants(dimensions())
+        ),
         tries=tries,
         endings=cast(Endings, steps),
         policy=RetryPolicy(),

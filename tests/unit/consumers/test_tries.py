@@ -21,6 +21,7 @@ from gateway.executor import Ended, Executor
 from gateway.jobs import Job
 from gateway.member_claims import MemberClaims
 from gateway.metrics import Metrics
+from gateway.producer_grants import ProducerGrants
 from schemas import names
 from schemas.reply import ErrorType
 from tests.support.builders import APP, dimensions, make_delivery
@@ -55,7 +56,10 @@ class Site:
         self.feishu = Feishu()
         self.scheduler = Scheduler(limiter, cap=100)
         members = Members(self.apps, dimensions(), Backlog(), list)
-        self._opener = Opener(self.apps, dimensions(), members, cast(MemberClaims, None))
+        self._opener = Opener(
+            *(self.apps, dimensions(), members, cast(MemberClaims, None)),
+            ProducerGrants(dimensions()),
+        )
         self._tries = Tries(
             self.apps, members, self.scheduler, cast(Executor, self.feishu), Metrics()
         )
