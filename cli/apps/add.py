@@ -11,7 +11,7 @@ import typer
 from pydantic import SecretStr
 
 from cli.broker import broker_url
-from cli.exits import CommandFailed
+from cli.exits import USAGE, CommandFailed
 from cli.quiet import be_quiet
 from cli.secret_input import read_secret
 from cli.topology import declare

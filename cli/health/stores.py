@@ -115,7 +115,9 @@ async def redis(url: str) -> list[Check]:
     try:
         memory = await _memory(client)
     except (RedisError, OSError) as error:
-        reason = f"Redis at {place} is not to be had: {certificate_flaw(error) or type(error).__name__}"
+        reason = (
+            f"Redis at {place} is not to be had: {certificate_flaw(error) or type(error).__name__}"
+        )
         return [degraded("redis", reason, "start Redis, or mend REDIS_URL")]
     finally:
         await asyncio.shield(client.aclose())
