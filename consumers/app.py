@@ -167,7 +167,7 @@ async def open_process(
             *(url, "calls", app_queues.sources, handler.handle, metrics), prefetch=settings.prefetch
         )
         parts.apps.on_change(calls.look_again)
-        dead = DeadLetterHandler(endings, database, metrics)
+        dead = DeadLetterHandler(endings, database, metrics, producers)
         letters = {"dead letters": Source(Topology.shared(), dead.queues)}
         queues = OverflowQueues(
             url,

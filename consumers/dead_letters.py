@@ -18,6 +18,7 @@ from gateway.database import Database
 from gateway.dead_letters import DeadLetterRow, insert_dead_letter
 from gateway.errors import Expired, GatewayError
 from gateway.metrics import Metrics
+from gateway.producer_grants import ProducerGrants
 from schemas import names
 from schemas.dead_letter import DeadReason
 from schemas.reply import ErrorType
@@ -40,8 +41,11 @@ class DeadLetterHandler:
 
     queues = (names.DEAD_LETTER_QUEUE, names.UNROUTED)
 
-    def __init__(self, endings: Endings, database: Database, metrics: Metrics) -> None:
+    def __init__(
+        self, endings: Endings, database: Database, metrics: Metrics, producers: ProducerGrants
+    ) -> None:
         self._endings = endings
+        self._producers = producers
         self._database = database
         self._metrics = metrics
 
@@ -69,7 +73,7 @@ class DeadLetterHandler:
         # An exchange or a routing key in it may be a producer's own: RabbitMQ up to 3.13 counts on
         # in an entry of the same queue and reason that it finds.
         origin = replace(delivery, queue=queue, exchange=_exchange_to(queue))
-        await self._end(origin, _why(origin, str(death.get("reason"))))
+        await self._end(origin, _why(origin, str(death.get("reason")), self._producers))
 
     async def _end(self, delivery: Delivery, problem: Poison | GatewayError) -> None:
         address = address_of(delivery)
@@ -122,7 +126,7 @@ def _unrouted() -> Poison:
     return Poison(DeadReason.UNROUTED, ErrorType.UNROUTED, message)
 
 
-def _why(origin: Delivery, reason: str) -> Poison | GatewayError:
+def _why(origin: Delivery, reason: str, producers: ProducerGrants) -> Poison | GatewayError:
     """Why a call is given up: where it breaks a rule as well, the rule that counts first."""
     if origin.queue == names.UNROUTED:
         return _unrouted()
@@ -131,9 +135,11 @@ def _why(origin: Delivery, reason: str) -> Poison | GatewayError:
         if reason != "expired":
             message = "the gateway gave the call up after repeated crashes"
             return Poison(DeadReason.DELIVERY_LIMIT, ErrorType.INTERNAL, message)
-        open_envelope(origin)
-        parse_call(origin.body)
-    except Poison as broken:
+        history = open_envelope(origin).history
+        call, words = parse_call(origin.body), origin.queue.split(".")
+        alias = words[2] if len(words) > 2 else ""
+        producers.check(history.producer, alias, call, sent=history.attempts > 0)
+    except (Poison, GatewayError) as broken:
         return broken
     return Expired("the call's time ran out in its queue")
 
