@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "app": "cli.apps.group:app",
     "pool": "cli.pools.group:app",
     "user": "cli.users.group:app",
+    "producer": "cli.producers.group:app",
     "limits": "cli.limits.group:app",
     "topology": "cli.topology:app",
     "stack": "cli.stack:app",

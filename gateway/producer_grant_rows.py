@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from schemas.apis import is_parameter
 
 from .app_rows import RegistryError
-from .catalogue import Route
+from .catalogue import Catalogue, Route
 
 EVERY: Final = "*"
 """As an API, every one; as a method, each."""
@@ -83,6 +83,26 @@ def read_apis(text: str) -> Apis:
     if below and any(map(is_parameter, segments)):
         raise _no_api(text, "before /* stand words alone, and no parameter such as :user_id")
     return Apis(method, segments, below)
+
+
+def as_documented(apis: Apis, catalogue: Catalogue) -> tuple[Apis, bool]:
+    """The same in the catalogue's words, and whether it knows the API.
+
+    Raises RegistryError for one resource of an API: it would match no call.
+    """
+    if apis.below:
+        return apis, True
+    path = "/".join(apis.segments)
+    methods = _METHODS if apis.method == EVERY else (apis.method,)
+    known = [route for method in methods if (route := catalogue.route(method, path)).known]
+    if not known:
+        return apis, False
+    template = known[0].template.split("/")
+    if not _same(apis.segments, template):
+        raise RegistryError(
+            f"'{apis}' is one resource of the API '{known[0].name}': grants are of whole APIs"
+        )
+    return replace(apis, segments=tuple(template)), True
 
 
 def read_grant(row: Mapping[str, Any]) -> Grant:

@@ -1,0 +1,1 @@
+"""`lark-service producer`: which RabbitMQ user may call what."""
