@@ -14,6 +14,7 @@ from tests.corpus import (
     headers,
     identities,
     json_texts,
+    kinds,
     lines,
     numbers,
     paths,
@@ -66,6 +67,7 @@ CATEGORIES = {
     "b12": Category("numbers and times", 80, numbers.seeds),
     "b13": Category("lines of logs", 60, lines.seeds),
     "b14": Category("Feishu's answers", 250, answer_seeds),
+    "b0": Category("kinds of poison by rule", 250, kinds.seeds),
     "b15": Category("what fuzzing found", 0, found.seeds),
 }
 LEAST = 5_900

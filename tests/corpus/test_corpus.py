@@ -43,7 +43,7 @@ async def test_each_seed_ends_as_it_must(
     wrong: list[str] = []
     for wave in waves(seeds):
         good = Seed(f"a good call after {wave[-1].name}", Sent(), text(call()))
-        last = [good.marked(f"b0-{next(_numbers)}")]
+        last = [good.marked(f"b99-{next(_numbers)}")]
         for part in (wave, last):
             fates |= await send(part, producer, mailbox, host)
         assert gateway.pid == pid, f"after {wave[-1].name}"
