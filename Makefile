@@ -14,7 +14,7 @@ ARGS ?=
 WORKERS ?= $(if $(RABBITMQ_URL)$(REDIS_URL)$(DATABASE_URL),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: demo test properties check bench bench-limits bench-tokens proof stack servers node_producer clean help
+.PHONY: demo test properties check bench bench-limits bench-tokens fuzz proof stack servers node_producer clean help
 
 demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -45,6 +45,14 @@ bench-limits: .venv/bench.stamp servers ## Limits kept and waiting kept short, b
 
 bench-tokens: .venv/dev.stamp servers ## Tokens, apps and secrets at the size of a fleet, and while servers fail.
 	$(BIN)/python -m benchmarks.tokens $(ARGS)
+
+fuzz: .venv/dev.stamp ## Any bytes into what reads bytes, 5 minutes each, then the properties of all values.
+	$(BIN)/python -m tests.fuzz $(ARGS)
+	LARK_EXAMPLES=10000 $(BIN)/pytest --timeout 3600 \
+	    tests/unit/consumers/test_envelope_properties.py \
+	    tests/unit/consumers/test_settlement_properties.py \
+	    tests/unit/gateway/test_redaction_properties.py \
+	    tests/unit/gateway/test_request_properties.py
 
 proof: .venv/dev.stamp servers ## Load and faults on real parts, every id accounted for (15 minutes).
 	$(BIN)/python -m benchmarks.proof $(ARGS)

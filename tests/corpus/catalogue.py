@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from tests.corpus import (
     addresses,
@@ -17,6 +18,7 @@ from tests.corpus import (
     kinds,
     lines,
     numbers,
+    parts,
     paths,
     properties,
     queries,
@@ -60,7 +62,7 @@ CATEGORIES = {
     "b5": Category("headers", 120, headers.header_seeds),
     "b6": Category("methods", 30, headers.method_seeds),
     "b7": Category("queries", 60, queries.seeds),
-    "b8": Category("bodies and files", 120, bodies.seeds),
+    "b8": Category("bodies and files", 120, lambda: chain(bodies.seeds(), parts.seeds())),
     "b9": Category("properties of messages", 200, properties.seeds),
     "b10": Category("reply addresses and correlation ids", 80, addresses.seeds),
     "b11": Category("identities", 100, identities.seeds),

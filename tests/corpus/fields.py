@@ -187,19 +187,8 @@ _FIELDS = [
     ),
     _Field("a file", _at("files", b"[@]", method=_OTHER), "files.0", _FILE, _MULTIPART),
     *(
-        _Field(
-            f"a file's {name}",
-            _of_file(name),
-            f"files.0.{name}",
-            b'"a/b"',
-            _MULTIPART,
-            may_be=also,
-        )
-        for name, also in {
-            "field": {},
-            "filename": {},
-            "content_type": {},
-        }.items()
+        _Field(f"a file's {name}", _of_file(name), f"files.0.{name}", b'"a/b"', _MULTIPART)
+        for name in ("field", "filename", "content_type")
     ),
     _Field(
         "a file's content_base64",
