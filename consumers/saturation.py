@@ -23,6 +23,8 @@ class Saturation:
         self._backlog = backlog
         self._full: dict[tuple[str, Lane], float] = {}
         self._busy: dict[str, float] = {}
+        self._open: dict[str, float] = {}
+        """Buckets that are full because a breaker is open, which may close before that."""
 
     def hear(self, ask: Ask, grant: Grant, now: float) -> None:
         """Note what is in the way of the rest of an ask, and until when."""
@@ -37,6 +39,10 @@ class Saturation:
 
         A window that is full for bulk calls may have room for interactive ones.
         """
+        if reason == "open":
+            self._open[bucket.key] = until
+        else:
+            self._open.pop(bucket.key, None)
         if reason == "busy":
             self._busy[bucket.key] = until
         elif reason != "window":
@@ -46,13 +52,26 @@ class Saturation:
             if lane == "interactive":
                 bulk_until = self._full.get((bucket.key, "bulk"), 0.0)
                 self._full[bucket.key, "bulk"] = max(bulk_until, until)
-        if len(self._full) + len(self._busy) > MOST_KNOWN:
+        if len(self._full) + len(self._busy) + len(self._open) > MOST_KNOWN:
+            self._open = {key: end for key, end in self._open.items() if end > now}
             self._full = {key: end for key, end in self._full.items() if end > now}
             self._busy = {key: end for key, end in self._busy.items() if end > now}
 
     def freed(self, bucket: Bucket) -> None:
         """A place of the bucket was given back: asking makes sense again."""
         self._busy.pop(bucket.key, None)
+
+    def reopened(self) -> None:
+        """A breaker lets somebody through: asking for what it concerns makes sense again."""
+        for key, until in self._open.items():
+            for lane in LANES:
+                if self._full.get((key, lane)) == until:
+                    del self._full[key, lane]
+        self._open.clear()
+
+    def is_open(self, bucket: Bucket, now: float) -> bool:
+        """Whether it is a breaker for which calls wait here."""
+        return self._open.get(bucket.key, 0.0) > now
 
     def until(self, bucket: Bucket, lane: Lane) -> float:
         """When asking for this bucket makes sense again; in the past where it does now."""

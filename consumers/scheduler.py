@@ -109,6 +109,12 @@ class Scheduler:
                     waiter.fail(reason)
             self._wake(line)
 
+    def look_again(self) -> None:
+        """A breaker lets somebody through: those who wait for one ask again now."""
+        self._saturation.reopened()
+        for line in self._lines.values():
+            line.news.set()
+
     def close(self) -> None:
         """Send everyone who waits home; nobody is admitted any more."""
         self._closing = True

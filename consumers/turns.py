@@ -43,6 +43,16 @@ class Closing(Exception):
     """The process drains: the call was not started and goes back."""
 
 
+def circuit_open(seconds: float) -> GatewayError:
+    """Say that nothing is tried again before the deadline, and after how many seconds it may be."""
+    return Refused(
+        ErrorType.CIRCUIT_OPEN,
+        "Feishu keeps failing for this API; it was not asked",
+        retry_after=seconds,
+        hint="publish again after retry_after_ms, or with a later deadline",
+    )
+
+
 def no_slot(seconds: float) -> GatewayError:
     """Say that no slot can come before the deadline, and after how many seconds one may."""
     return Refused(

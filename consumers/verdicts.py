@@ -13,7 +13,7 @@ from .backlog import Backlog
 from .groups import Group, Waiter
 from .lines import Held, Line
 from .saturation import Saturation
-from .turns import Overflow, Park, no_slot
+from .turns import Overflow, Park, circuit_open, no_slot
 
 LONGEST_HOLD = 60.0
 """Seconds that a call may wait in hand; whoever would wait longer waits in the broker."""
@@ -101,7 +101,7 @@ class Verdicts:
     def _too_long(self, waiter: Waiter, place: tuple[int, int], now: float) -> Exception | None:
         expected = self._expected(waiter, place, now)
         if now + expected >= waiter.deadline:
-            return no_slot(expected)
+            return self._too_late(waiter, expected, now)
         if waiter.moved:
             return Park(time.time() + expected) if expected > LONGEST_MOVED_HOLD else None
         if expected <= LONGEST_HOLD:
@@ -143,8 +143,13 @@ class Verdicts:
         bucket = max(waits, key=waits.__getitem__)
         expected = max(waits[bucket], self._expected(waiter, place, now))
         if now + expected >= waiter.deadline:
-            return no_slot(expected)
+            return self._too_late(waiter, expected, now)
         return Overflow(bucket, time.time() + expected)
+
+    def _too_late(self, waiter: Waiter, expected: float, now: float) -> Exception:
+        # A breaker is always that of the API, whose bucket comes first.
+        is_open = self._saturation.is_open(waiter.job.buckets[0], now)
+        return circuit_open(expected) if is_open else no_slot(expected)
 
     def _expected(self, waiter: Waiter, place: tuple[int, int], now: float) -> float:
         return max(self._wait(waiter, bucket, place, now) for bucket in waiter.job.buckets)

@@ -9,11 +9,37 @@ GatewayError
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Any
+
 from schemas.reply import ErrorType, Outcome
 
 
 class ConfigError(Exception):
     """The settings cannot be used; the message names every mistake, one a line."""
+
+
+class Cause(StrEnum):
+    """What made an attempt fail, as far as a repeat has to know."""
+
+    UNREACHABLE = "unreachable"
+    """No connection came about: no address, refused, too slow to connect, TLS."""
+    UNSENT = "unsent"
+    """The connection was gone before its first byte was written."""
+    CUT = "cut"
+    """The connection was lost after that, a kept one possibly before Feishu read anything."""
+    TIMEOUT = "timeout"
+    """No whole answer in time."""
+    TRUNCATED = "truncated"
+    """The answer began and did not end."""
+    SERVER_ERROR = "server_error"
+    """A 5xx, or one of the statuses that count like it."""
+    INTERNAL_CODE = "internal_code"
+    """A code by which Feishu says that the failure is its own."""
+
+
+PROVEN_UNSENT = frozenset({Cause.UNREACHABLE, Cause.UNSENT})
+"""After these Feishu surely has not executed anything."""
 
 
 class GatewayError(Exception):
@@ -48,9 +74,21 @@ class Refused(GatewayError):
 class NotNow(GatewayError):
     """Not executed and not counted as an attempt; `retry_after` seconds say when to ask again."""
 
+    waits_in_line = False
+    """Whether the call is held back in its line for so long; else whoever repeats it must wait."""
+
 
 class AttemptFailed(GatewayError):
-    """One attempt is gone; `outcome` says whether it may have reached Feishu."""
+    """One attempt is gone; `outcome` says whether it may have reached Feishu.
+
+    `cause` is None where not the call failed but something it needs, such as its token.
+    """
+
+    def __init__(
+        self, type_: ErrorType, message: str, *, cause: Cause | None = None, **known: Any
+    ) -> None:
+        super().__init__(type_, message, **known)
+        self.cause = cause
 
 
 class Expired(GatewayError):

@@ -16,11 +16,15 @@ from aiohttp import ClientTimeout, http_exceptions
 from schemas.names import MAX_RESPONSE_BYTES
 from schemas.reply import ErrorType, Outcome
 
-from .errors import AttemptFailed, GatewayError, Refused
+from .errors import PROVEN_UNSENT, AttemptFailed, Cause, GatewayError, Refused
 from .peers import certificate_flaw, trusting
 from .request import Request
 
-CONNECT_SECONDS = 3.0
+SOCKET_SECONDS = 3.0
+"""For a TCP connection and its TLS, of each address of the host."""
+CONNECT_SECONDS = 5.0
+"""For a connection in all: its address, and all that is tried. Less than the whole attempt, so that
+what did not even connect is told from what was not answered."""
 KEEP_ALIVE_SECONDS = 5.0
 """Short, since what is written onto a connection that Feishu just closed has an unknown outcome."""
 PASSED_ON = (
@@ -101,7 +105,7 @@ class Feishu:
                 # A request without a body has no type; aiohttp would make one up.
                 skip_auto_headers=("Content-Type",) if payload is None else (),
                 allow_redirects=False,
-                timeout=ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout)),
+                timeout=_timeout(timeout),
             ) as response:
                 body = await _read(response)
                 return _answer(response, body, time.monotonic() - started)
@@ -175,7 +179,8 @@ def _flaw(
         return f"Feishu's answer is larger than {MAX_RESPONSE_BYTES} bytes"
     if "json" in content_type.lower() and not is_json and status < 400:
         return "Feishu's answer is announced as JSON and is none"
-    if isinstance(document, dict) and not isinstance(document.get("code", 0), int):
+    # A bool is an int to Python alone.
+    if isinstance(document, dict) and type(document.get("code", 0)) is not int:
         return "the code in Feishu's answer is not an integer"
     return None
 
@@ -198,25 +203,37 @@ class _translated:  # noqa: N801  used as a verb
             raise translated from error
 
 
+def _timeout(seconds: float) -> ClientTimeout:
+    # All of it ends with the whole attempt, a header or a body that drips in as well.
+    connect = min(CONNECT_SECONDS, 0.9 * seconds)
+    return ClientTimeout(total=seconds, connect=connect, sock_connect=min(SOCKET_SECONDS, connect))
+
+
 def _failure(error: BaseException) -> GatewayError | None:
-    unavailable = ErrorType.FEISHU_UNAVAILABLE
     match error:
         case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-            # Nothing was written: there was no connection yet.
-            return AttemptFailed(unavailable, _unreached(error))
+            return _failed(_unreached(error), Cause.UNREACHABLE)
+        case aiohttp.ClientConnectionResetError():
+            # aiohttp raises it itself, of headers; what fails in a body is another error.
+            return _failed("the connection to Feishu was gone", Cause.UNSENT)
         case TimeoutError():
-            return AttemptFailed(
-                ErrorType.TIMEOUT, "Feishu did not answer in time", outcome=Outcome.UNKNOWN
-            )
+            return _failed("Feishu did not answer in time", Cause.TIMEOUT, ErrorType.TIMEOUT)
         case aiohttp.ClientResponseError() | http_exceptions.HttpProcessingError():
             return _bad("Feishu's answer is not HTTP")
         case aiohttp.ClientPayloadError() if _undecodable(error):
             return _bad("Feishu's answer cannot be decoded as announced")
+        case aiohttp.ClientPayloadError():
+            return _failed("Feishu's answer broke off", Cause.TRUNCATED)
         case aiohttp.ClientError() | OSError():
-            return AttemptFailed(
-                unavailable, "the connection to Feishu was cut", outcome=Outcome.UNKNOWN
-            )
+            return _failed("the connection to Feishu was cut", Cause.CUT)
     return None
+
+
+def _failed(
+    message: str, cause: Cause, type_: ErrorType = ErrorType.FEISHU_UNAVAILABLE
+) -> AttemptFailed:
+    outcome = Outcome.NOT_EXECUTED if cause in PROVEN_UNSENT else Outcome.UNKNOWN
+    return AttemptFailed(type_, message, outcome=outcome, cause=cause)
 
 
 def _unreached(error: BaseException) -> str:

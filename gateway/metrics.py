@@ -27,7 +27,9 @@ class Metrics:
         )
         self.calls_held = self._gauge("calls_held", "Calls in hand, not yet settled.")
         self.calls_parked = self._counter(
-            "calls_parked", "Calls sent to a retry rung, by why: limit, retry or drain.", "why"
+            "calls_parked",
+            "Calls sent to a retry rung, by why: limit, retry, drain or repeat.",
+            "why",
         )
         self.calls_moved = self._counter(
             "calls_moved", "Calls moved into an overflow queue, once each.", "bucket", "lane"
@@ -108,6 +110,27 @@ class Metrics:
             "would_wait, would_pause) and by Feishu's answer (accepted, rejected).",
             "tier",
             "verdict",
+        )
+        self.circuits = self._gauge(
+            "circuits",
+            "Breakers of this process that hold calls back, by level (host, app, api) and state "
+            "(open, half_open); which ones and why, the log says.",
+            "level",
+            "state",
+        )
+        self.circuits_opened = self._counter(
+            "circuits_opened", "Breakers that opened, not counting failed probes.", "level"
+        )
+        self.retries = self._counter(
+            "retries",
+            "Repeats of failed attempts, by what made them fail; token: not the call, its token.",
+            "cause",
+        )
+        self.retries_suppressed = self._counter(
+            "retries_suppressed", "Repeats not made, or not yet: the budget was empty.", "cause"
+        )
+        self.retry_budget = self._gauge(
+            "retry_budget", "What is left of an app's 100; a retry takes 10 by default.", "app"
         )
         self.token_refreshes = self._counter(
             "token_refreshes", "Token requests to Feishu, by outcome.", "app", "outcome"

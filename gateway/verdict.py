@@ -9,7 +9,7 @@ from typing import Final
 from schemas.reply import ErrorType, Outcome
 
 from .codes import Action, CodeRow, Scope, meaning_of
-from .errors import AttemptFailed, GatewayError, NotNow, Refused
+from .errors import AttemptFailed, Cause, GatewayError, NotNow, Refused
 from .feishu import Answer
 from .limits.buckets import Bucket
 from .retry import RetryPolicy
@@ -111,6 +111,7 @@ def _known(
             return AttemptFailed(
                 row.error,
                 _said(answer, row.meaning),
+                cause=Cause.SERVER_ERROR if answer.status >= 500 else Cause.INTERNAL_CODE,
                 outcome=row.outcome,
                 code=row.code,
                 log_id=answer.log_id,
@@ -159,6 +160,7 @@ def _unavailable(answer: Answer) -> AttemptFailed:
     return AttemptFailed(
         ErrorType.FEISHU_UNAVAILABLE,
         _said(answer, f"Feishu answered with HTTP {answer.status}"),
+        cause=Cause.SERVER_ERROR,
         outcome=Outcome.UNKNOWN,
         code=answer.code,
         log_id=answer.log_id,

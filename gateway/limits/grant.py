@@ -8,7 +8,7 @@ from schemas.names import Lane
 
 from .buckets import Bucket
 
-Reason = Literal["", "window", "paused", "busy", "settling", "local"]
+Reason = Literal["", "window", "paused", "busy", "settling", "local", "open"]
 
 
 class Ask(NamedTuple):
@@ -29,9 +29,9 @@ class Grant(NamedTuple):
     `delay` is the seconds until the granted permits hold: a request is sent then and not before.
     `wait` is the seconds after which asking for the rest makes sense, 0 when all were granted.
     `reason` is empty then; otherwise a window of a bucket is full, a bucket is paused, its places
-    are taken (busy), the store has just lost its memory and the fleet tells it again (settling), or
-    this process's local share is used. `bucket` is the place in the ask of what is in the way, -1
-    where it is none of them.
+    are taken (busy), the store has just lost its memory and the fleet tells it again (settling),
+    this process's local share is used, or a breaker is open and nobody was asked. `bucket` is the
+    place in the ask of what is in the way, -1 where it is none of them.
     """
 
     granted: int
