@@ -132,6 +132,20 @@ class Metrics:
         self.retry_budget = self._gauge(
             "retry_budget", "What is left of an app's 100; a retry takes 10 by default.", "app"
         )
+        self.outcome_claims = self._counter(
+            "outcome_claims",
+            "Claims of K and N calls that have an id, by result: claimed, unwritten (no store "
+            "answered), recorded, running, in_doubt or reused.",
+            "result",
+        )
+        self.outcome_unwritten = self._gauge(
+            "outcome_unwritten",
+            "Ends of calls kept in memory until their store answers again; a crash loses them.",
+        )
+        self.outcome_oldest_start = self._gauge(
+            "outcome_oldest_start_seconds",
+            "Time since this process started the N call that it carries out longest; 0 without.",
+        )
         self.token_refreshes = self._counter(
             "token_refreshes", "Token requests to Feishu, by outcome.", "app", "outcome"
         )

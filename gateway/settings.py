@@ -117,6 +117,12 @@ class Settings(BaseModel):
         description="enforce keeps the rate limits. observe makes no call wait, and logs each "
         "minute which window model fits Feishu's answers: run one process, and expect rejections.",
     )
+    outcomes: Annotated[Literal["redis", "postgres"], Field(alias="LARK_SERVICE_OUTCOMES")] = Field(
+        default="redis",
+        description="Where it is kept which calls were made and how they ended. postgres forgets "
+        "nothing when Redis is emptied, for two or three writes a call; it must be the same in all "
+        "processes.",
+    )
     health_host: Annotated[str, Field(alias="LARK_SERVICE_HEALTH_HOST")] = Field(
         default="127.0.0.1", description="Address of /livez, /readyz and /metrics."
     )
