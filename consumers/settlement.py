@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from gateway.errors import AttemptFailed, Expired, GatewayError, NotNow, Refused
 from gateway.jobs import Job
-from gateway.retry import RetryPolicy
-from gateway.verdict import BucketFull
+from gateway.retry import RetryPolicy, Step, next_step
 from schemas.dead_letter import DeadReason
 from schemas.reply import ErrorType, Outcome
 
@@ -25,9 +24,13 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The same call once more, after *delay* seconds."""
+    """The same call once more, after *delay* seconds.
+
+    *spends*: it is a repeat of what failed, for which the budget must be asked now.
+    """
 
     delay: float
+    spends: bool = False
 
 
 Settlement = Finish | Again
@@ -59,13 +62,22 @@ def settle(
     if isinstance(error, NotNow):
         delay = error.retry_after or 0.0
         if now + delay < job.deadline:
-            in_line = isinstance(error, BucketFull) and error.waits_in_line
-            return Again(0.0 if in_line else delay)
+            return Again(0.0 if error.waits_in_line else delay)
         error = Expired() if now >= job.deadline else _too_late(error, delay)
     elif isinstance(error, AttemptFailed) and _may_repeat(error, job, policy):
-        delay = policy.delay(job.tries)
-        if now + delay < job.deadline:
+        left = job.deadline - now - job.needs
+        # Where nobody waits the pause is spent in the broker, and paid for when it is over.
+        delay = policy.unattended_delay(job.tries)
+        if not has_reply_to and delay < left:
             return Again(delay)
+        delay = policy.delay(job.tries)
+        if delay < left:
+            return Again(delay, spends=True)
+    return give_up(error, job, has_reply_to=has_reply_to)
+
+
+def give_up(error: GatewayError | None, job: Job, *, has_reply_to: bool) -> Finish:
+    """The end of a call that is not tried again, as its last try ended."""
     final = None if error is None else _said_plainly(error, job)
     return finish(final, has_reply_to=has_reply_to)
 
@@ -102,11 +114,12 @@ def redelivered_unsafe(job: Job) -> GatewayError:
 
 def _too_late(error: NotNow, delay: float) -> GatewayError:
     limited = error.type is ErrorType.RATE_LIMITED
+    is_known = limited or error.type is ErrorType.CIRCUIT_OPEN
     return Refused(
         error.type,
         "no slot before the deadline" if limited else error.message,
         outcome=error.outcome,
-        retry_after=delay if limited else None,
+        retry_after=delay if is_known else None,
         code=error.code,
         log_id=error.log_id,
         hint=error.hint,
@@ -116,15 +129,15 @@ def _too_late(error: NotNow, delay: float) -> GatewayError:
 def _may_repeat(error: AttemptFailed, job: Job, policy: RetryPolicy) -> bool:
     if job.tries >= policy.max_attempts:
         return False
-    if error.outcome is Outcome.NOT_EXECUTED:
-        return True
-    return job.harmless and not job.once
+    unsent = error.outcome is Outcome.NOT_EXECUTED
+    step = next_step(unsent=unsent, harmless=job.harmless, once=job.once)
+    return step is Step.REPEAT
 
 
 def _said_plainly(error: GatewayError, job: Job) -> GatewayError:
     """Say of the whole call what the last error says of the last try."""
     if job.doubtful and error.type in _NOT_ASKED and error.outcome is Outcome.NOT_EXECUTED:
-        return Refused(
+        error = Refused(
             ErrorType.FEISHU_UNAVAILABLE,
             f"an earlier attempt may have been executed, and then: {error.message}",
             outcome=Outcome.UNKNOWN,

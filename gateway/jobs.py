@@ -53,6 +53,8 @@ class Job:
     """The token that Feishu rejected last, and how."""
     rejection: Answer | None = field(default=None, repr=False)
     rejections: int = 0
+    needs: float = 0.2
+    """Seconds that the API takes to answer, as known when it was last tried."""
     permit_at: float = 0.0
     """`time.monotonic()` from when the permit of this try holds."""
     probes: bool = False

@@ -123,7 +123,8 @@ class Metrics:
         )
         self.retries = self._counter(
             "retries",
-            "Repeats of failed attempts, by what made them fail; token: not the call, its token.",
+            "Repeats of failed attempts, by what made them fail; token: only its token; "
+            "delayed: of calls without reply_to, once their pause in the broker is over.",
             "cause",
         )
         self.retries_suppressed = self._counter(

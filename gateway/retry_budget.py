@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .apps import App
-from .errors import Cause
 from .metrics import Metrics
 
 FULL = 100.0
@@ -42,20 +41,19 @@ class RetryBudgets:
         self._percent = percent
         self._budgets: dict[tuple[str, str], RetryBudget] = {}
 
-    def allows(self, app: App) -> bool:
-        """Whether a call of this app may be repeated now."""
-        return self._of(app).allows
+    def take(self, app: App, why: str) -> bool:
+        """Ask for a repeat of a call of this app; False: it must not be made, or not yet.
 
-    def spend(self, app: App, cause: Cause | None) -> None:
-        """A call of this app is repeated because of this."""
+        *why* is one of few words, for the metrics.
+        """
         budget = self._of(app)
+        if not budget.allows:
+            self._metrics.retries_suppressed.labels(why).inc()
+            return False
         budget.spend()
-        self._metrics.retries.labels(_word(cause)).inc()
+        self._metrics.retries.labels(why).inc()
         self._show(app, budget)
-
-    def suppressed(self, cause: Cause | None) -> None:
-        """A call is not repeated, or not yet, because the budget is empty."""
-        self._metrics.retries_suppressed.labels(_word(cause)).inc()
+        return True
 
     def earn(self, app: App) -> None:
         """A call of this app succeeded at its first try."""
@@ -76,7 +74,3 @@ class RetryBudgets:
 
     def _show(self, app: App, budget: RetryBudget) -> None:
         self._metrics.retry_budget.labels(app.alias).set(budget.left)
-
-
-def _word(cause: Cause | None) -> str:
-    return cause.value if cause else "token"

@@ -6,6 +6,7 @@ import pytest
 
 from consumers.codec import Poison
 from consumers.settlement import Again, Finish, end_unopened, finish, redelivered_unsafe, settle
+from gateway.circuits import CircuitOpen
 from gateway.errors import AttemptFailed, Expired, GatewayError, NotNow, Refused
 from gateway.jobs import Job
 from gateway.limits.buckets import Bucket
@@ -104,6 +105,40 @@ def test_retry_always_repeats_an_n_call() -> None:
 @pytest.mark.parametrize("klass", ["R", "I", "K"])
 def test_retry_never_ends_with_the_attempt_that_may_have_been_executed(klass: str) -> None:
     assert final(MAYBE, make_job(klass, tries=1, retry="never")) is MAYBE
+
+
+@pytest.mark.parametrize(("tries", "pause"), [(1, 5), (2, 60), (3, 300)])
+def test_where_nobody_waits_a_repeat_is_put_off_and_paid_for_later(tries: int, pause: int) -> None:
+    job = make_job(tries=tries, deadline=NOW + 3600)
+    assert settled(MAYBE, job, has_reply_to=False) == Again(pause)
+
+
+def test_where_nobody_waits_but_the_deadline_is_near_a_repeat_comes_at_once() -> None:
+    end = settled(MAYBE, make_job(tries=2), has_reply_to=False)
+    assert isinstance(end, Again)
+    assert end.spends
+    assert end.delay <= POLICY.ceiling(2)
+
+
+def test_only_repeats_of_what_failed_are_paid_for() -> None:
+    again = settled(MAYBE, make_job(tries=1))
+    waiting = settled(NotNow(ErrorType.RATE_LIMITED, "chat", retry_after=1.0), make_job(tries=1))
+    assert isinstance(again, Again)
+    assert isinstance(waiting, Again)
+    assert (again.spends, waiting.spends) == (True, False)
+
+
+def test_no_attempt_is_planned_that_the_api_would_not_answer_in_time() -> None:
+    job = make_job(tries=1, deadline=NOW + 3)
+    job.needs = 3.0
+    assert final(MAYBE, job) is MAYBE
+
+
+def test_an_open_breaker_is_waited_for_in_line_or_said_at_once() -> None:
+    assert settled(CircuitOpen(7.0), make_job()) == Again(0.0)
+    error = final(CircuitOpen(61.0), make_job())
+    assert (error.type, error.outcome) == (ErrorType.CIRCUIT_OPEN, Outcome.NOT_EXECUTED)
+    assert error.retry_after == 61.0
 
 
 @pytest.mark.parametrize("error", [MAYBE, NOT_DONE])

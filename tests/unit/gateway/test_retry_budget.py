@@ -7,7 +7,6 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import Cause
 from gateway.metrics import Metrics
 from gateway.retry_budget import FULL, RetryBudget, RetryBudgets
 from tests.support.builders import APP
@@ -57,14 +56,14 @@ def test_apps_do_not_share_and_what_happens_is_counted() -> None:
     budgets = RetryBudgets(metrics)
     other = replace(APP, alias="other")
     for _ in range(10):
-        budgets.spend(APP, Cause.TIMEOUT)
-    budgets.suppressed(None)
-    budgets.earn(other)
-    assert (budgets.allows(APP), budgets.allows(other)) == (False, True)
+        assert budgets.take(APP, "timeout")
+    assert not budgets.take(APP, "cut")
+    budgets.earn(APP)
+    assert budgets.take(other, "cut")
 
     def value(name: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(f"lark_service_{name}", labels)
 
     assert value("retries_total", cause="timeout") == 10
-    assert value("retries_suppressed_total", cause="token") == 1
-    assert value("retry_budget", app="default") == 0
+    assert value("retries_suppressed_total", cause="cut") == 1
+    assert value("retry_budget", app="default") == 1
