@@ -123,6 +123,20 @@ class Settings(BaseModel):
         "nothing when Redis is emptied, for two or three writes a call; it must be the same in all "
         "processes.",
     )
+    retry_percent: Annotated[float, Field(alias="LARK_SERVICE_RETRY_PERCENT", ge=1, le=100)] = (
+        Field(
+            default=10,
+            description="Repeats of failed attempts, in percent of the calls that succeed at once; "
+            "docs/retries.md says what becomes of the others.",
+        )
+    )
+    breaker_calls: Annotated[int, Field(alias="LARK_SERVICE_BREAKER_CALLS", ge=5, le=1_000_000)] = (
+        Field(
+            default=20,
+            description="Calls of 30 s of which half must fail before no more are sent for a while, "
+            "in each process for each API, app and host.",
+        )
+    )
     health_host: Annotated[str, Field(alias="LARK_SERVICE_HEALTH_HOST")] = Field(
         default="127.0.0.1", description="Address of /livez, /readyz and /metrics."
     )
