@@ -13,12 +13,14 @@ from gateway.app_store import AppStore
 from gateway.app_watch import AppWatch
 from gateway.apps import Apps, own_app
 from gateway.catalogue import Catalogue
+from gateway.circuits import Circuits
 from gateway.crypto import KeyRing
 from gateway.database import Database
 from gateway.dimensions import Dimensions
 from gateway.errors import ConfigError
 from gateway.executor import Executor
 from gateway.feishu import Feishu, open_session
+from gateway.guard import Guard
 from gateway.limits.limiter import Limiter
 from gateway.limits.protocol import Limits
 from gateway.limits.shadow_limiter import ObservingLimiter
@@ -34,6 +36,7 @@ from gateway.quota import Quotas
 from gateway.redaction import Redactor
 from gateway.removals import Removals
 from gateway.retry import RetryPolicy
+from gateway.retry_budget import RetryBudgets
 from gateway.settings import Settings
 from gateway.site_limits import load_limits_file
 from gateway.tokens.build import build_token_pool
@@ -46,6 +49,7 @@ from .app_janitor import AppJanitor
 from .app_queues import AppQueues
 from .backlog import Backlog
 from .calls import CallHandler
+from .circuit_gate import CircuitGate
 from .dead_letters import DeadLetterHandler
 from .endings import Endings
 from .intake import Intake, Source
@@ -146,7 +150,11 @@ async def open_process(
         )
         most_held = max(1, min(MOST_HELD, settings.prefetch // 4))
         backlog = Backlog()
-        scheduler = Scheduler(limiter, cap=most_held, backlog=backlog)
+        circuits = Circuits(metrics, least_calls=settings.breaker_calls)
+        budgets = RetryBudgets(metrics, percent=settings.retry_percent)
+        guard = Guard(executor, circuits, budgets, policy)
+        scheduler = Scheduler(CircuitGate(limiter, circuits), cap=most_held, backlog=backlog)
+        circuits.on_news(scheduler.look_again)
         dimensions = Dimensions(parts.catalogue)
         members = Members(parts.apps, dimensions, backlog, limiter.paused)
         producers = ProducerGrants(dimensions)
@@ -156,7 +164,7 @@ async def open_process(
         registry, channel = OverflowRegistry(database), OverflowChannel()
         pipeline = Pipeline(
             opener=Opener(parts.apps, dimensions, members, MemberClaims(redis), producers),
-            tries=Tries(parts.apps, members, scheduler, executor, metrics),
+            tries=Tries(parts.apps, members, scheduler, guard, metrics),
             endings=endings,
             policy=policy,
             metrics=metrics,

@@ -24,13 +24,9 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The same call once more, after *delay* seconds.
-
-    *spends*: it is a repeat of what failed, for which the budget must be asked now.
-    """
+    """The same call once more, after *delay* seconds."""
 
     delay: float
-    spends: bool = False
 
 
 Settlement = Finish | Again
@@ -66,18 +62,13 @@ def settle(
         error = Expired() if now >= job.deadline else _too_late(error, delay)
     elif isinstance(error, AttemptFailed) and _may_repeat(error, job, policy):
         left = job.deadline - now - job.needs
-        # Where nobody waits the pause is spent in the broker, and paid for when it is over.
+        # Where nobody waits the pause is spent in the broker, and the budget is asked after it.
         delay = policy.unattended_delay(job.tries)
         if not has_reply_to and delay < left:
             return Again(delay)
         delay = policy.delay(job.tries)
-        if delay < left:
-            return Again(delay, spends=True)
-    return give_up(error, job, has_reply_to=has_reply_to)
-
-
-def give_up(error: GatewayError | None, job: Job, *, has_reply_to: bool) -> Finish:
-    """The end of a call that is not tried again, as its last try ended."""
+        if error.affordable and delay < left:
+            return Again(delay)
     final = None if error is None else _said_plainly(error, job)
     return finish(final, has_reply_to=has_reply_to)
 

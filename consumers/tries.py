@@ -6,7 +6,8 @@ import time
 
 from gateway.apps import Apps
 from gateway.errors import Expired, GatewayError
-from gateway.executor import Ended, Executor
+from gateway.executor import Ended
+from gateway.guard import Guard
 from gateway.jobs import Job
 from gateway.metrics import Metrics
 
@@ -23,7 +24,7 @@ class Tries:
         apps: Apps,
         members: Members,
         scheduler: Scheduler,
-        executor: Executor,
+        executor: Guard,
         metrics: Metrics,
     ) -> None:
         self._apps = apps

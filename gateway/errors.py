@@ -89,6 +89,8 @@ class AttemptFailed(GatewayError):
     ) -> None:
         super().__init__(type_, message, **known)
         self.cause = cause
+        self.affordable = True
+        """Whether there was a repeat left for it when it was last looked at."""
 
 
 class Expired(GatewayError):

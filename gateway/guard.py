@@ -1,17 +1,18 @@
-"""What stands before every try: is there a breaker, and is there time."""
+"""What stands before every try: whether there is time, a breaker, and a repeat left for it."""
 
 from __future__ import annotations
 
 import time
 
-from schemas.reply import ErrorType
+from schemas.reply import ErrorType, Outcome
 
 from .circuit import Sign, sign_of
 from .circuits import CircuitOpen, Circuits
-from .errors import Expired
+from .errors import AttemptFailed, Expired, GatewayError
 from .executor import Ended, Executor
 from .jobs import Job
 from .latencies import Latencies
+from .retry import RetryPolicy, Step, next_step
 from .retry_budget import RetryBudgets
 
 SHORTEST_TIMEOUT = 1.0
@@ -21,10 +22,13 @@ SHORTEST_TIMEOUT = 1.0
 class Guard:
     """Carries out tries that may succeed, and learns from how they end."""
 
-    def __init__(self, executor: Executor, circuits: Circuits, budgets: RetryBudgets) -> None:
+    def __init__(
+        self, executor: Executor, circuits: Circuits, budgets: RetryBudgets, policy: RetryPolicy
+    ) -> None:
         self._executor = executor
         self._circuits = circuits
         self._budgets = budgets
+        self._policy = policy
         self._latencies = Latencies()
 
     async def foresee(self, job: Job) -> None:
@@ -32,31 +36,48 @@ class Guard:
         await self._executor.foresee(job)
 
     async def execute(self, job: Job) -> Ended:
-        """Try once and say how it ended: CircuitOpen and Expired where it was not tried."""
-        if late := self._too_late(job):
-            return Ended(None, late)
+        """Try once and say how it ended; where it was not tried: CircuitOpen, Expired, or how the
+        last try ended, if there is no repeat left.
+        """
+        job.needs = self._latencies.usual(job.route.name)
+        if job.deadline - time.time() < job.needs:
+            return Ended(None, _too_late())
         try:
             passage = self._circuits.enter(job)
         except CircuitOpen as held_back:
             return Ended(None, held_back)
         sign = Sign.NOTHING
-        began = time.monotonic()
         try:
+            if not self._may_try(job):
+                return Ended(*(job.failure or (None, _put_off())))
+            began = time.monotonic()
             ended = await self._executor.execute(job)
             sign = self._sign(job, ended, time.monotonic() - began)
         finally:
             self._circuits.left(passage, sign)
-        if ended.error is None and job.tries == 1:
-            self._budgets.earn(job.app)
+        self._account(job, ended)
         return ended
 
-    def _too_late(self, job: Job) -> Expired | None:
-        """What is said where the API would surely not answer in time."""
-        job.needs = self._latencies.usual(job.route.name)
-        left = job.deadline - time.time()
-        if left >= job.needs:
-            return None
-        return Expired("what is left until the deadline is less than this API takes to answer")
+    def _may_try(self, job: Job) -> bool:
+        """Ask for a repeat, once for each; waiting for a limit in between costs no other."""
+        if job.tries <= job.paid:
+            return True
+        error = job.failure[1] if job.failure else None
+        if not self._budgets.take(job.app, _why(error) if error else "delayed"):
+            if isinstance(error, AttemptFailed):
+                error.affordable = False
+            return False
+        job.paid = job.tries
+        return True
+
+    def _account(self, job: Job, ended: Ended) -> None:
+        error = ended.error
+        if error is None and job.tries == 1:
+            self._budgets.earn(job.app)
+        if isinstance(error, AttemptFailed):
+            job.failure = (ended.answer, error)
+            if job.tries < self._policy.max_attempts and _is_repeated(error, job):
+                error.affordable = self._budgets.has_any(job.app, _why(error))
 
     def _sign(self, job: Job, ended: Ended, seconds: float) -> Sign:
         answer, error = ended.answer, ended.error
@@ -68,3 +89,27 @@ class Guard:
             patience = max(SHORTEST_TIMEOUT, 4 * self._latencies.usual(job.route.name))
             return sign if seconds >= patience else Sign.NOTHING
         return sign
+
+
+def _is_repeated(error: AttemptFailed, job: Job) -> bool:
+    unsent = error.outcome is Outcome.NOT_EXECUTED
+    step = next_step(unsent=unsent, harmless=job.harmless, once=job.once)
+    return step is Step.REPEAT
+
+
+def _why(error: GatewayError) -> str:
+    cause = error.cause if isinstance(error, AttemptFailed) else None
+    return cause.value if cause else "token"
+
+
+def _too_late() -> GatewayError:
+    return Expired("what is left until the deadline is less than this API takes to answer")
+
+
+def _put_off() -> GatewayError:
+    """Of a copy that comes back for its repeat nobody knows any more how it failed."""
+    error = AttemptFailed(
+        ErrorType.FEISHU_UNAVAILABLE, "an attempt failed, and so do too many to repeat it now"
+    )
+    error.affordable = False
+    return error

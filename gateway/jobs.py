@@ -12,7 +12,7 @@ from schemas.reply import ErrorType
 from .apps import App, AppKind
 from .catalogue import ApiClass, Route, class_of, derive_key, with_idempotency_key
 from .dimensions import Dimensions, sequence_of
-from .errors import Refused
+from .errors import GatewayError, Refused
 from .feishu import Answer
 from .limits.buckets import Bucket
 from .request import Request, build_request
@@ -53,6 +53,10 @@ class Job:
     """The token that Feishu rejected last, and how."""
     rejection: Answer | None = field(default=None, repr=False)
     rejections: int = 0
+    failure: tuple[Answer | None, GatewayError] | None = field(default=None, repr=False)
+    """How its last attempt failed, for when it is not repeated after all."""
+    paid: int = 0
+    """Tries whose repeat the budget has been asked for."""
     needs: float = 0.2
     """Seconds that the API takes to answer, as known when it was last tried."""
     permit_at: float = 0.0

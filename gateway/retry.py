@@ -86,8 +86,6 @@ class RetryPolicy:
     base: float = 0.2
     cap: float = 5.0
     unattended: tuple[float, ...] = (5.0, 60.0, 300.0)
-    unpaid: float = 60.0
-    """Seconds after which such a call asks again whether the budget has a retry for it."""
 
     def ceiling(self, attempt: int) -> float:
         """The longest delay after the attempt with this number (the first is 1), in seconds."""

@@ -41,6 +41,13 @@ class RetryBudgets:
         self._percent = percent
         self._budgets: dict[tuple[str, str], RetryBudget] = {}
 
+    def has_any(self, app: App, why: str) -> bool:
+        """Whether there is a repeat for what has just failed; else it counts as suppressed."""
+        if self._of(app).allows:
+            return True
+        self._metrics.retries_suppressed.labels(why).inc()
+        return False
+
     def take(self, app: App, why: str) -> bool:
         """Ask for a repeat of a call of this app; False: it must not be made, or not yet.
 

@@ -116,16 +116,14 @@ def test_where_nobody_waits_a_repeat_is_put_off_and_paid_for_later(tries: int, p
 def test_where_nobody_waits_but_the_deadline_is_near_a_repeat_comes_at_once() -> None:
     end = settled(MAYBE, make_job(tries=2), has_reply_to=False)
     assert isinstance(end, Again)
-    assert end.spends
     assert end.delay <= POLICY.ceiling(2)
 
 
-def test_only_repeats_of_what_failed_are_paid_for() -> None:
-    again = settled(MAYBE, make_job(tries=1))
-    waiting = settled(NotNow(ErrorType.RATE_LIMITED, "chat", retry_after=1.0), make_job(tries=1))
-    assert isinstance(again, Again)
-    assert isinstance(waiting, Again)
-    assert (again.spends, waiting.spends) == (True, False)
+def test_without_a_budget_who_waits_is_told_and_who_does_not_is_put_off() -> None:
+    job, too_many = make_job(tries=1), AttemptFailed(UNAVAILABLE, "cut", outcome=UNKNOWN)
+    too_many.affordable = False
+    assert final(too_many, job) is too_many
+    assert settled(too_many, job, has_reply_to=False) == Again(5.0)
 
 
 def test_no_attempt_is_planned_that_the_api_would_not_answer_in_time() -> None:

@@ -8,12 +8,13 @@ from typing import cast
 import pytest
 
 from gateway.circuits import CircuitOpen, Circuits
-from gateway.errors import AttemptFailed, Cause, Expired, GatewayError
+from gateway.errors import AttemptFailed, Cause, Expired, GatewayError, NotNow
 from gateway.executor import Ended, Executor
 from gateway.guard import Guard
 from gateway.jobs import Job
 from gateway.latencies import LEAST, Latencies
 from gateway.metrics import Metrics
+from gateway.retry import RetryPolicy
 from gateway.retry_budget import RetryBudgets
 from schemas.reply import ErrorType, Outcome
 from tests.support.builders import APP, make_answer, make_job
@@ -31,18 +32,29 @@ class Site:
     def __init__(self, ended: Ended = OK) -> None:
         self.ended = ended
         self.tried = 0
+        self.counts = True
+        """Whether a try is an attempt."""
         self.metrics = Metrics()
         self.budgets = RetryBudgets(self.metrics)
         executor = cast(Executor, self)
-        self.guard = Guard(executor, Circuits(self.metrics), self.budgets)
+        self.guard = Guard(executor, Circuits(self.metrics), self.budgets, RetryPolicy())
 
     async def execute(self, job: Job) -> Ended:
         self.tried += 1
-        job.tries += 1
+        job.tries += self.counts
         return self.ended
 
     async def try_one(self, *, left: float = 60.0) -> GatewayError | None:
         return (await self.guard.execute(make_job(deadline=time.time() + left))).error
+
+    def spend_all(self) -> None:
+        while self.budgets.take(APP, "cut"):
+            pass
+
+    def left(self) -> float | None:
+        """What the app's budget holds."""
+        name = "lark_service_retry_budget"
+        return self.metrics.registry.get_sample_value(name, {"app": "default"})
 
     async def is_open(self) -> bool:
         return isinstance(await self.try_one(), CircuitOpen)
@@ -83,12 +95,45 @@ async def test_a_defect_frees_the_place_of_a_probe() -> None:
 async def test_only_who_succeeds_at_the_first_try_pays_in() -> None:
     site = Site()
     assert site.budgets.take(APP, "cut")
-    job = make_job(tries=1, deadline=time.time() + 60)
-    await site.guard.execute(job)
-    left = "lark_service_retry_budget"
-    assert site.metrics.registry.get_sample_value(left, {"app": "default"}) == 90
+    await site.guard.execute(make_job(tries=1, deadline=time.time() + 60))
+    assert site.left() == 80
     await site.try_one()
-    assert site.metrics.registry.get_sample_value(left, {"app": "default"}) == 91
+    assert site.left() == 81
+
+
+async def test_without_a_repeat_left_the_last_failure_is_said_again() -> None:
+    site = Site(failed(Cause.TRUNCATED))
+    job = make_job(deadline=time.time() + 60)
+    first = await site.guard.execute(job)
+    assert isinstance(first.error, AttemptFailed)
+    assert first.error.affordable
+    site.spend_all()
+    again = await site.guard.execute(job)
+    assert again.error is first.error
+    assert not first.error.affordable
+    assert (site.tried, job.tries) == (1, 1)
+    # What fails now is told so at once, and may go on once others have succeeded.
+    fresh = await site.guard.execute(make_job(deadline=time.time() + 60))
+    assert isinstance(fresh.error, AttemptFailed)
+    assert not fresh.error.affordable
+
+
+async def test_a_copy_that_comes_back_without_a_repeat_left_waits_once_more() -> None:
+    site = Site()
+    site.spend_all()
+    job = make_job(tries=2, attempts=2, deadline=time.time() + 60)
+    put_off = (await site.guard.execute(job)).error
+    assert isinstance(put_off, AttemptFailed)
+    assert (put_off.affordable, site.tried, job.tries) == (False, 0, 2)
+
+
+async def test_a_repeat_is_paid_for_once_however_often_a_limit_comes_between() -> None:
+    site = Site(Ended(None, NotNow(ErrorType.RATE_LIMITED, "429", retry_after=1.0)))
+    job = make_job(tries=1, deadline=time.time() + 60)
+    site.counts = False
+    for _ in range(5):
+        await site.guard.execute(job)
+    assert site.left() == 90
 
 
 def test_what_is_usual_is_what_half_of_the_last_answers_took() -> None:

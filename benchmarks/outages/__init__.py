@@ -1,0 +1,1 @@
+"""What an outage of each component costs while it lasts and after it."""
