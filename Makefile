@@ -14,7 +14,7 @@ ARGS ?=
 WORKERS ?= $(if $(RABBITMQ_URL)$(REDIS_URL)$(DATABASE_URL),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: demo test properties check bench bench-limits bench-tokens fuzz proof stack servers node_producer clean help
+.PHONY: demo test properties check bench bench-limits bench-tokens fuzz proof chaos-steps chaos-mutants stack servers node_producer clean help
 
 demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -56,6 +56,12 @@ fuzz: .venv/dev.stamp ## Any bytes into what reads bytes, 5 minutes each, then t
 
 proof: .venv/dev.stamp servers ## Load and faults on real parts, every id accounted for (15 minutes).
 	$(BIN)/python -m benchmarks.proof $(ARGS)
+
+chaos-steps: .venv/dev.stamp servers ## Gateways killed at every step of a call, 30 times for each class (an hour).
+	$(BIN)/python -m tests.chaos.steps $(ARGS)
+
+chaos-mutants: .venv/dev.stamp servers ## Twelve products with one promise broken: each must be caught.
+	$(BIN)/python -m tests.chaos.mutants $(ARGS)
 
 stack: .venv/runtime.stamp servers ## Private RabbitMQ, Redis and PostgreSQL that stay up.
 	$(BIN)/lark-service stack up $(ARGS)
