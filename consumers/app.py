@@ -46,7 +46,7 @@ from gateway.tokens.grants import UserGrants
 from schemas.apis import ApiTable
 
 from .app_janitor import AppJanitor
-from .app_queues import AppQueues
+from .app_queues import AppQueues, declared_only
 from .backlog import Backlog
 from .calls import CallHandler
 from .circuit_gate import CircuitGate
@@ -158,6 +158,9 @@ async def open_process(
         dimensions = Dimensions(parts.catalogue)
         members = Members(parts.apps, dimensions, backlog, limiter.paused)
         producers = ProducerGrants(dimensions)
+        watch = ProducerGrantWatch(
+            ProducerGrantStore(database), producers, required=settings.production
+        )
         url = settings.rabbitmq_url.get_secret_value()
         publisher = Publisher(url, metrics)
         endings = Endings(publisher, Patience(most_held), metrics, parts.redactor)
@@ -172,7 +175,14 @@ async def open_process(
         )
         app_queues, handler = AppQueues(parts.apps), CallHandler(pipeline)
         calls = Intake(
-            *(url, "calls", app_queues.sources, handler.handle, metrics), prefetch=settings.prefetch
+            *(url, "calls"),
+            lambda: (
+                app_queues.sources()
+                if watch.settled.is_set()
+                else declared_only(app_queues.sources())
+            ),
+            *(handler.handle, metrics),
+            prefetch=settings.prefetch,
         )
         parts.apps.on_change(calls.look_again)
         dead = DeadLetterHandler(endings, database, metrics, producers)
@@ -205,9 +215,7 @@ async def open_process(
                 *(Removals(database), AppStore(database, parts.keys).purge),
             ),
             grants=GrantKeeper(GrantStore(database, parts.keys), grants, parts.apps, metrics),
-            producers=ProducerGrantWatch(
-                ProducerGrantStore(database), producers, required=settings.production
-            ),
+            producers=watch,
             apps=AppWatch(AppStore(database, parts.keys), parts.apps, dimensions, metrics),
             limits=LimitReports(
                 *(limiter, Told(redis), LimitView(redis, timeout=0.5), metrics),

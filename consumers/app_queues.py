@@ -59,6 +59,11 @@ class AppQueues:
         self._to_empty[alias] = ()
 
 
+def declared_only(sources: Mapping[str, Source]) -> Mapping[str, Source]:
+    """The same without taking anything: what is published meanwhile has queues to wait in."""
+    return {name: Source(source.topology, ()) for name, source in sources.items()}
+
+
 def _queues_of(alias: str) -> tuple[str, ...]:
     lanes = (names.calls_queue(alias, lane) for lane in names.LANES)
     return (*lanes, names.retry_queue(alias))

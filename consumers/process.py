@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -69,9 +68,9 @@ class Process:
             tasks = [
                 group.create_task(self.publisher.run()),
                 group.create_task(self.producers.run()),
-                group.create_task(self._once_settled(self.calls.run)),
+                group.create_task(self.calls.run()),
                 group.create_task(self.dead.run()),
-                group.create_task(self._once_settled(self.overflow.run)),
+                group.create_task(self._once_settled()),
                 group.create_task(self.janitor.run()),
                 group.create_task(self._keep_database()),
                 group.create_task(self.apps.run()),
@@ -83,10 +82,11 @@ class Process:
             for task in tasks:
                 task.cancel()
 
-    async def _once_settled(self, take_calls: Callable[[], Awaitable[None]]) -> None:
+    async def _once_settled(self) -> None:
         """Leave calls in their queues until it is known who may make them."""
         await self.producers.settled.wait()
-        await take_calls()
+        self.calls.look_again()
+        await self.overflow.run()
 
     async def _keep_database(self) -> None:
         """Bring the schema up to date once Postgres is there, then watch that it stays."""
