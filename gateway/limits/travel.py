@@ -7,6 +7,7 @@ from gateway.extremes import Extremes
 from .buckets import USUAL, Margins
 
 LEAST, MOST = 0.02, 0.45
+MOST_SHORT = 0.25
 ENOUGH = 20
 _MORE = 1.5
 _SILENCE = 40.0
@@ -21,7 +22,7 @@ class Travel:
     vary by themselves: a margin of that difference lets no two requests meet. A long window looks
     back one to two minutes and loses no more than MOST. A short one, for which every millisecond
     counts, looks back twenty to forty seconds, which sees less: it takes half as much again, and no
-    more than what is usual.
+    more than MOST_SHORT.
     """
 
     __slots__ = ("_count", "_last", "_lately", "_long")
@@ -43,5 +44,5 @@ class Travel:
         """What the travel times seen ask for, within bounds; None where there were few of late."""
         if self._count < ENOUGH or now - self._last > _SILENCE:
             return None
-        short = min(max(LEAST, _MORE * self._lately.spread), USUAL.short)
+        short = min(max(LEAST, _MORE * self._lately.spread), MOST_SHORT)
         return Margins(short, min(max(USUAL.long, self._long.spread), MOST))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.limits.buckets import USUAL, Margins
-from gateway.limits.travel import ENOUGH, LEAST, MOST, Travel
+from gateway.limits.travel import ENOUGH, LEAST, MOST, MOST_SHORT, Travel
 
 
 def travelled(*seconds: float, at: float = 100.0) -> Travel:
@@ -34,7 +34,7 @@ def test_what_they_differ_counts_and_not_how_long_they_take() -> None:
 
 def test_bounds() -> None:
     assert margins(travelled(*[0.5] * ENOUGH)) == Margins(LEAST, USUAL.long)
-    assert margins(travelled(*[0.01] * ENOUGH, 3.0)) == Margins(USUAL.short, MOST)
+    assert margins(travelled(*[0.01] * ENOUGH, 3.0)) == Margins(MOST_SHORT, MOST)
 
 
 def test_a_slow_one_is_remembered_for_a_minute_and_forgotten_after_two() -> None:
