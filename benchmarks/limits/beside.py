@@ -17,7 +17,8 @@ from .children import Children
 from .figures import Sends
 from .options import Options
 
-_GRACE_SECONDS = 20.0
+_GRACE_SECONDS = 90.0
+"""Who obeys a reset of a minute ends that much later."""
 
 
 async def run(fleet: Fleet, name: str, options: Options) -> Sends:
