@@ -13,11 +13,11 @@ from . import arena, loads
 from .options import Options
 from .report import Findings, at_least, at_most, exactly
 
-BACKLOG = 20_000
-LIMIT = 400
-MOVED_SHARE = 0.5
+BACKLOG = 25_000
+LIMIT = 100
+MOVED_SHARE = 0.8
 """The gateways are killed when so many of the calls wait in overflow queues."""
-_MOVE_SECONDS = 40.0
+_MOVE_SECONDS = 150.0
 _EMPTY_SECONDS = 30.0
 
 
