@@ -136,6 +136,9 @@ def gateway_environment(
         "REDIS_URL": redis_url,
         "DATABASE_URL": database_url,
         "LARK_SERVICE_HEALTH_PORT": "0",
+        # Most tests make calls fail on purpose, and ask what becomes of each.
+        "LARK_SERVICE_RETRY_PERCENT": "100",
+        "LARK_SERVICE_BREAKER_CALLS": "100000",
     }
 
 

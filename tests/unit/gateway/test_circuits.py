@@ -189,7 +189,7 @@ def test_lines_are_told_how_many_may_go() -> None:
     site.clock.turn(1)
     site.end(READ, HEALTHY, 3)
     leave = site.circuits.allows(key, 1000)
-    assert (leave.calls, leave.reason) == (3, "paused")
+    assert (leave.calls, leave.reason) == (1, "paused")
     site.clock.turn(5)
     site.circuits.allows(key, 1)
     site.clock.turn(5)
