@@ -119,8 +119,10 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
 def certificate_flaw(error: BaseException | None) -> str | None:
     """Why a certificate was not accepted, where that is what stands behind the error."""
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"its certificate is not accepted: {error.verify_message}"
+        # aiohttp's own error of this kind does not tell; the one behind it does.
+        reason = getattr(error, "verify_message", "")
+        if isinstance(error, ssl.SSLCertVerificationError) and reason:
+            return f"its certificate is not accepted: {reason}"
         error = error.__cause__ or error.__context__
     return None
 
