@@ -175,7 +175,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestMachine.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
 
 
 @given(st.floats(0, 500), st.integers(1, 400))
