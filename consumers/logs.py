@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -24,6 +26,23 @@ class RedactedFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line as the library means it, masked as a whole."""
         return self._redactor.text(super().format(record))
+
+
+class LineLogger:
+    """Writes each line at once to a file descriptor, and loses what cannot be written.
+
+    Whoever reads the log may go away, and its disk may be full: the calls go on.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        with suppress(OSError):
+            os.write(self._descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
+
+    log = debug = info = warning = error = critical = exception = msg
 
 
 def configure_logging(level: str, form: Literal["json", "console"], redactor: Redactor) -> None:
@@ -48,6 +67,6 @@ def configure_logging(level: str, form: Literal["json", "console"], redactor: Re
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: LineLogger(sys.stderr.fileno()),
         cache_logger_on_first_use=True,
     )

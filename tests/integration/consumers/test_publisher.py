@@ -61,6 +61,20 @@ async def test_what_a_queue_refused_is_nacked(publisher: Publisher, channel: Cha
     assert final is Published.NACKED
 
 
+async def test_what_is_nacked_is_published_again_until_there_is_room(
+    publisher: Publisher, channel: Channel
+) -> None:
+    one = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    await channel.queue_declare("narrow", exclusive=True, arguments=one)
+    assert await publish(publisher, "narrow") is Published.CONFIRMED
+    again = asyncio.create_task(publisher.until_confirmed("", "narrow", b"y", mandatory=True))
+    await eventually(lambda: publisher._metrics[Published.NACKED]._value.get() > 1)
+    assert not again.done()
+    await channel.basic_get("narrow", no_ack=True)
+    assert await again is Published.CONFIRMED
+    assert (await channel.basic_get("narrow", no_ack=True)).body == b"y"
+
+
 async def test_an_exchange_that_is_not_there_leaves_the_outcome_open_and_costs_no_channel(
     publisher: Publisher, channel: Channel
 ) -> None:
