@@ -13,6 +13,7 @@ from tests.support.services import (
     rabbitmq_url,
     redis_url,
     stack,
+    vhosts,
 )
 
 # A job that a shell runs in the background ignores SIGINT, and so would every process it starts.
@@ -21,7 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Loaded now: its plugin would load it deep in the summary, where Python 3.11 may fail to parse.
 assert hypothesis.__version__
 
-__all__ = ["database_url", "idle_stack", "rabbitmq_url", "redis_url", "stack"]
+__all__ = ["database_url", "idle_stack", "rabbitmq_url", "redis_url", "stack", "vhosts"]
 
 
 @pytest.fixture(scope="session", autouse=True)
