@@ -24,12 +24,13 @@ test: .venv/dev.stamp servers ## All tests, on private servers, and what they co
 	$(BIN)/pytest --cov --cov-report= --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 	@$(BIN)/python tests/support/coverage_by_room.py $(ROOMS)
 
-properties: .venv/dev.stamp servers ## The limiter against counting everything, 10,000 sequences.
+properties: .venv/dev.stamp servers ## Limiter and outcome records against simple models, 10,000 sequences.
 	LARK_SEQUENCES=10000 $(BIN)/pytest --timeout 900 \
 	    tests/unit/gateway/limits/test_local_properties.py \
 	    tests/unit/gateway/limits/test_local_seeded.py \
 	    tests/integration/gateway/limits/test_properties.py \
-	    tests/integration/gateway/limits/test_seeded.py $(ARGS)
+	    tests/integration/gateway/limits/test_seeded.py \
+	    tests/integration/gateway/outcomes/test_properties.py $(ARGS)
 
 check: .venv/dev.stamp ## Lint, format, types and the order of imports.
 	$(BIN)/ruff check .

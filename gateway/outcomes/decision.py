@@ -61,18 +61,21 @@ def decide(question: Question, found: Found | None) -> Verdict:
         return Verdict.IN_DOUBT if question.redelivered and once else Verdict.CLAIM
     if found.fingerprint != question.fingerprint:
         return Verdict.REUSED
+    if found.state is State.RECORDED:
+        return Verdict.RECORDED
+    if found.state is not State.CONTENT and found.owner_lives:
+        return Verdict.RUNNING
+    # Outside its window Feishu does not know the key any more.
+    doubtful = _may_be_started(question, found) if once else found.age > question.key_seconds
+    return Verdict.IN_DOUBT if doubtful else Verdict.TAKE_OVER
+
+
+def _may_be_started(question: Question, found: Found) -> bool:
     match found.state:
-        case State.RECORDED:
-            return Verdict.RECORDED
+        case State.STARTED:
+            return True
         case State.CONTENT:
             # After it was given back it may have been started again, which a store may forget.
-            forgot = once and question.redelivered and not found.is_current
-        case State.CLAIMED | State.STARTED if found.owner_lives:
-            return Verdict.RUNNING
-        case State.CLAIMED:
-            forgot = once and not found.is_current
-        case State.STARTED:
-            forgot = once
-    # Outside its window Feishu does not know the key any more.
-    late = not once and found.age > question.key_seconds
-    return Verdict.IN_DOUBT if forgot or late else Verdict.TAKE_OVER
+            return question.redelivered and not found.is_current
+        case _:
+            return not found.is_current

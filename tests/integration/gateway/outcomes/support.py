@@ -71,3 +71,12 @@ def member(place: str, redis: Redis, database: Database, *, timeout: float = PAT
     arbiter = postgres if place == "redis" else None
     keeper = Keeper(store, arbiter, postgres.purge)
     return Member(OutcomeRecords(store, arbiter, keeper, metrics), store, arbiter, keeper, metrics)
+
+
+async def records_of(redis: Redis) -> dict[bytes, bytes]:
+    """What Redis holds now, but the owners."""
+    names = [key async for key in redis.scan_iter("*") if not key.endswith(b":owners")]
+    values = [await redis.get(name) for name in names]
+    return {
+        key: value for key, value in zip(names, values, strict=True) if isinstance(value, bytes)
+    }

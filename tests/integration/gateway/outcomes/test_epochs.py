@@ -17,7 +17,7 @@ from gateway.outcomes.protocol import Claim, InDoubt, Question
 from gateway.redis_client import connect
 from sandbox.stack import Stack
 from sandbox.stack.redis import Redis as Server
-from tests.integration.gateway.outcomes.support import K, Member, end, member, question
+from tests.integration.gateway.outcomes.support import K, Member, end, member, question, records_of
 
 Forget = Callable[[], Awaitable[None]]
 
@@ -56,12 +56,6 @@ async def arrives(replica: Redis, key: bytes) -> None:
             await asyncio.sleep(0.02)
 
 
-async def keys_of(redis: Redis) -> dict[bytes, bytes]:
-    """The records as they are now; not the owners."""
-    names = [key async for key in redis.scan_iter("*") if not key.endswith(b":owners")]
-    return {name: await redis.get(name) for name in names}
-
-
 @pytest.fixture(params=["restarted", "emptied", "scripts gone and another server"])
 def forget(request: pytest.FixtureRequest, redis: Redis, idle_stack: Stack) -> Forget:
     """Have Redis begin another life; its records stay unless it is emptied."""
@@ -76,7 +70,7 @@ def forget(request: pytest.FixtureRequest, redis: Redis, idle_stack: Stack) -> F
 
     async def another() -> None:
         [epoch] = [key async for key in redis.scan_iter("*:epoch")]
-        name = (await redis.get(epoch))[:16]
+        name = (await records_of(redis))[epoch][:16]
         await redis.set(epoch, name + b" " + secrets.token_hex(20).encode() + b" 0")
         await redis.script_flush()
 
@@ -89,7 +83,7 @@ async def test_a_start_that_redis_forgot_is_in_doubt(
     zombie, other = pair
     started, unstarted, keyed = question(), question(), question(klass=K)
     claims = [await claimed(zombie, asked) for asked in (started, unstarted, keyed)]
-    before = await keys_of(redis)
+    before = await records_of(redis)
     await zombie.records.begin(claims[0])
     await zombie.die()
     await forget()
@@ -120,7 +114,7 @@ async def test_a_take_over_that_redis_forgot_keeps_the_zombie_from_starting(
 ) -> None:
     zombie, other = pair
     claim = await claimed(zombie, question())
-    before = await keys_of(redis)
+    before = await records_of(redis)
     await zombie.die()
     taken = await claimed(other, question(claim.question.call_id, redelivered=True))
     await other.records.begin(taken)
@@ -195,11 +189,11 @@ async def test_a_stale_replica_that_is_promoted_is_another_life(
             zombie, other = member("redis", redis, database), member("redis", replica, database)
             await zombie.keeper.beat()
             await replica.config_set("masterauth", primary.password)
-            await replica.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+            await replica.replicaof("127.0.0.1", primary.port)
             claim = await claimed(zombie, question())
             [key] = [key async for key in redis.scan_iter(f"*{claim.question.call_id}*")]
             await arrives(replica, key)
-            await replica.execute_command("REPLICAOF", "NO", "ONE")
+            await replica.replicaof("NO", "ONE")
             await zombie.records.begin(claim)
             await zombie.die()
             again = question(claim.question.call_id, redelivered=True)

@@ -1,11 +1,12 @@
 """Random sequences of what processes do and what befalls them, against what was promised.
 
 The model knows nothing of stores: for each id it counts the starts that were allowed since the call
-was last handed back, and keeps the ends that were said.
+was last handed back, and keeps the ends that were said. `LARK_SEQUENCES` says how many are played.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -16,9 +17,18 @@ from redis.asyncio import Redis
 from gateway.database import Database
 from gateway.errors import NotNow
 from gateway.outcomes.protocol import Claim, InDoubt, Recorded
-from tests.integration.gateway.outcomes.support import K, Member, N, end, member, question
+from tests.integration.gateway.outcomes.support import (
+    K,
+    Member,
+    N,
+    end,
+    member,
+    question,
+    records_of,
+)
 
 STEPS, PROCESSES, IDS = 120, 3, 4
+SEQUENCES = int(os.environ.get("LARK_SEQUENCES", "500")) // 50
 
 
 @dataclass(slots=True)
@@ -104,11 +114,7 @@ class World:
         await self.another()
 
     async def keep(self) -> None:
-        self.kept = {
-            key: await self.redis.get(key)
-            async for key in self.redis.scan_iter("*")
-            if not key.endswith(b":owners")
-        }
+        self.kept = await records_of(self.redis)
 
     async def empty(self) -> None:
         await self.redis.flushdb()
@@ -142,7 +148,7 @@ async def play(world: World, *, duplicates: bool, forgets: bool) -> None:
 async def test_without_losses_a_call_starts_once_and_ends_the_same_for_all(
     redis: Redis, database: Database, place: str
 ) -> None:
-    for seed in range(12):
+    for seed in range(SEQUENCES // 2):
         world = World(place, redis, database, random.Random(seed), serial=seed)
         await play(world, duplicates=True, forgets=False)
         for name, ends in world.said.items():
@@ -152,7 +158,7 @@ async def test_without_losses_a_call_starts_once_and_ends_the_same_for_all(
 async def test_a_redis_that_forgets_lets_no_redelivered_call_start_twice(
     redis: Redis, database: Database
 ) -> None:
-    for seed in range(40):
+    for seed in range(SEQUENCES):
         await redis.flushdb()
         world = World("redis", redis, database, random.Random(seed), serial=1000 + seed)
         await play(world, duplicates=False, forgets=True)
