@@ -28,6 +28,7 @@ from gateway.limits.told import Told
 from gateway.limits.view import LimitView
 from gateway.member_claims import MemberClaims
 from gateway.metrics import Metrics
+from gateway.outcomes.build import build_outcomes
 from gateway.overflow_queues import OverflowRegistry
 from gateway.producer_grant_store import ProducerGrantStore
 from gateway.producer_grant_watch import ProducerGrantWatch
@@ -50,6 +51,7 @@ from .app_queues import AppQueues, declared_only
 from .backlog import Backlog
 from .calls import CallHandler
 from .circuit_gate import CircuitGate
+from .claims import Claims
 from .dead_letters import DeadLetterHandler
 from .endings import Endings
 from .intake import Intake, Source
@@ -139,12 +141,16 @@ async def open_process(
         quotas = Quotas(redis)
         await quotas.start()
         stack.push_async_callback(quotas.close)
+        outcomes = build_outcomes(settings.outcomes, redis, database, metrics)
+        await outcomes.start()
+        stack.push_async_callback(outcomes.close)
         executor = Executor(
             tokens,
             Feishu(session),
             limiter,
             quotas,
             policy,
+            outcomes,
             metrics,
             api_timeout=settings.api_timeout,
         )
@@ -167,6 +173,7 @@ async def open_process(
         registry, channel = OverflowRegistry(database), OverflowChannel()
         pipeline = Pipeline(
             opener=Opener(parts.apps, dimensions, members, MemberClaims(redis), producers),
+            claims=Claims(outcomes, most_waiting=most_held),
             tries=Tries(parts.apps, members, scheduler, guard, metrics),
             endings=endings,
             policy=policy,

@@ -71,6 +71,8 @@ class History:
     """When it was moved into an overflow queue; 0 where it never was."""
     producer: str | None
     made_up_id: bool
+    redelivered: bool
+    """Whether a delivery before this one may have had it sent, and nobody has shown otherwise."""
     member: str | None = None
     """The app of the pool that may have executed it: no other may be asked."""
 
@@ -135,7 +137,16 @@ def history_of(delivery: Delivery) -> History:
     headers = delivery.headers
     if delivery.exchange not in names.OWN_EXCHANGES:
         user = delivery.properties.user_id
-        return History(delivery.received, 0, 0, 0.0, 0.0, user if _is_text(user) else None, False)
+        return History(
+            first_seen=delivery.received,
+            attempts=0,
+            tries=0,
+            not_before=0.0,
+            moved_at=0.0,
+            producer=user if _is_text(user) else None,
+            made_up_id=False,
+            redelivered=delivery.redelivered,
+        )
     producer = headers.get(names.HEADER_ORIGIN_USER)
     member = headers.get(names.HEADER_MEMBER)
     return History(
@@ -146,6 +157,7 @@ def history_of(delivery: Delivery) -> History:
         moved_at=_number(headers, names.HEADER_MOVED_AT, 0) / 1000,
         producer=producer if _is_text(producer) else None,
         made_up_id=headers.get(names.HEADER_MADE_UP) is True,
+        redelivered=delivery.redelivered or headers.get(names.HEADER_REDELIVERED) is True,
         member=member if _is_text(member) else None,
     )
 

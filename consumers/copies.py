@@ -82,6 +82,8 @@ def delayed_copy(
         headers[names.HEADER_MOVED_AT] = int(envelope.history.moved_at * 1000)
     if not envelope.id_given:
         headers[names.HEADER_MADE_UP] = True
+    if envelope.history.redelivered:
+        headers[names.HEADER_REDELIVERED] = True
     if envelope.history.producer is not None:
         headers[names.HEADER_ORIGIN_USER] = envelope.history.producer
     if envelope.history.member is not None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import structlog
 
+from gateway.errors import GatewayError
 from gateway.feishu import Answer
 from gateway.metrics import Metrics
+from gateway.outcomes.protocol import Recorded
 from gateway.redaction import Redactor
 from schemas import names
 from schemas.dead_letter import DeadLetter, DeadReason
@@ -20,7 +22,7 @@ from .codec import Address, Delivery, history_of
 from .copies import dead_letter
 from .patience import Patience
 from .publisher import Published, Publisher
-from .replies import error_of, reply_body, reply_properties
+from .replies import error_of, reply_body, reply_properties, said_of
 from .settlement import Finish
 from .work import Work
 
@@ -48,15 +50,62 @@ class Endings:
         self._metrics = metrics
         self._redactor = redactor
 
-    async def of_work(self, work: Work, ending: Finish, answer: Answer | None) -> None:
-        """End a call."""
-        await self._publish(work.delivery, work.alias, work.address, ending, answer, work)
+    def said(self, work: Work, error: GatewayError | None, answer: Answer | None) -> Recorded:
+        """What the producer will be told of how a call ended."""
+        told = None
+        if error is not None:
+            told = error_of(error, self._redactor, answer.log_id if answer else None)
+        return said_of(answer, told, attempts=work.job.attempts, app=work.job.app.alias)
+
+    async def of_work(
+        self,
+        work: Work,
+        ending: Finish,
+        said: Recorded,
+        *,
+        log_id: str | None = None,
+        duplicate: bool = False,
+    ) -> None:
+        """End a call; *duplicate*: with what was said before, to another delivery of its id."""
+        address = work.address
+        if ending.dead is not None and said.error is not None:
+            await self._bury(work.delivery, address, ending.dead, said)
+        if ending.reply and address.reply_to is not None:
+            body = reply_body(
+                call_id=address.call_id,
+                said=said,
+                duplicate=duplicate,
+                pool=None if said.app == work.alias else work.alias,
+                api=work.job.route.name,
+                log_id=log_id,
+                timing=work.timing(),
+            )
+            ok = ending.error is None
+            await self._reply(address, address.reply_to, body, work.job.deadline, ok=ok)
+        seconds = time.time() - work.envelope.history.first_seen
+        self._metrics.call_seconds.labels(work.job.route.name).observe(seconds)
+        self._count(
+            work.alias,
+            work.job.route.name,
+            ending,
+            address,
+            member=None if said.app == work.alias else said.app,
+            attempts=said.attempts,
+            duplicate=duplicate,
+        )
 
     async def of_delivery(
         self, delivery: Delivery, alias: str | None, ending: Finish, address: Address
     ) -> None:
         """End a delivery that did not become a call."""
-        await self._publish(delivery, alias, address, ending, None, None)
+        told = None if ending.error is None else error_of(ending.error, self._redactor)
+        said = said_of(None, told, attempts=history_of(delivery).attempts, app=alias)
+        if ending.dead is not None and said.error is not None:
+            await self._bury(delivery, address, ending.dead, said)
+        if ending.reply and address.reply_to is not None:
+            body = reply_body(call_id=address.call_id, said=said)
+            await self._reply(address, address.reply_to, body, 0.0, ok=ending.error is None)
+        self._count(alias, "none", ending, address)
 
     async def send_on(
         self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
@@ -71,44 +120,17 @@ class Endings:
             log.error("exchange leads to no queue", exchange=exchange)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _publish(
-        self,
-        delivery: Delivery,
-        alias: str | None,
-        address: Address,
-        ending: Finish,
-        answer: Answer | None,
-        work: Work | None,
+    async def _bury(
+        self, delivery: Delivery, address: Address, reason: DeadReason, said: Recorded
     ) -> None:
-        error = None
-        if ending.error is not None:
-            log_id = answer.log_id if answer else None
-            error = error_of(ending.error, self._redactor, log_id)
-        if ending.dead is not None and error is not None:
-            letter = _letter(delivery, address, ending.dead, error, work)
-            await self.send_on(
-                names.DEAD_LETTER_EXCHANGE,
-                delivery.routing_key,
-                delivery.body,
-                dead_letter(delivery, letter),
-            )
-            self._metrics.dead_letters.labels(ending.dead.value).inc()
-        if ending.reply and address.reply_to is not None:
-            body = reply_body(
-                call_id=address.call_id,
-                answer=answer,
-                error=error,
-                attempts=work.job.attempts if work else history_of(delivery).attempts,
-                app=work.job.app.alias if work else alias,
-                pool=work.job.pool if work else None,
-                api=work.job.route.name if work else None,
-                timing=work.timing() if work else None,
-            )
-            wanted_until = work.job.deadline if work else 0.0
-            await self._reply(
-                address, address.reply_to, body, wanted_until, ok=ending.error is None
-            )
-        self._record(alias, address, ending, work)
+        letter = _letter(delivery, address, reason, said)
+        await self.send_on(
+            names.DEAD_LETTER_EXCHANGE,
+            delivery.routing_key,
+            delivery.body,
+            dead_letter(delivery, letter),
+        )
+        self._metrics.dead_letters.labels(reason.value).inc()
 
     async def _reply(
         self, address: Address, reply_to: str, body: bytes, wanted_until: float, *, ok: bool
@@ -131,41 +153,34 @@ class Endings:
             log.warning("a reply was given up", call_id=address.call_id, outcome=outcome.value)
         self._metrics.replies.labels(_STATES.get(outcome, "unroutable")).inc()
 
-    def _record(
-        self, alias: str | None, address: Address, ending: Finish, work: Work | None
+    def _count(
+        self, alias: str | None, api: str, ending: Finish, address: Address, **how: Any
     ) -> None:
         error = ending.error
         outcome = error.type.value if error else "ok"
-        api = work.job.route.name if work else "none"
         self._metrics.calls.labels(alias or "none", api, outcome).inc()
-        if work is not None:
-            seconds = time.time() - work.envelope.history.first_seen
-            self._metrics.call_seconds.labels(api).observe(seconds)
         # One line a call costs a tenth of the CPU: successes are told at debug level only.
         (log.debug if error is None else log.info)(
             "call ended",
             call_id=address.call_id,
             app=alias,
-            member=work.job.app.alias if work and work.job.pool else None,
             api=api,
             outcome=outcome,
             code=error.code if error else None,
             log_id=error.log_id if error else None,
-            attempts=work.job.attempts if work else 0,
             dead=ending.dead.value if ending.dead else None,
+            **how,
             **address.trace,
         )
 
 
-def _letter(
-    delivery: Delivery, address: Address, reason: DeadReason, error: CallError, work: Work | None
-) -> DeadLetter:
+def _letter(delivery: Delivery, address: Address, reason: DeadReason, said: Recorded) -> DeadLetter:
     history = history_of(delivery)
     return DeadLetter(
         reason=reason,
-        error=error,
+        error=CallError.model_validate_json(said.error or b""),
         call_id=address.call_id,
-        attempts=work.job.attempts if work else history.attempts,
+        attempts=said.attempts,
         first_seen=int(history.first_seen * 1000),
         # What comes back from a retry rung or an overflow queue was published here first.
         origin_exchange=(

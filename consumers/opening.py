@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from gateway.apps import App, Apps, Pool
@@ -11,6 +12,8 @@ from gateway.errors import GatewayError, Refused
 from gateway.executor import Ended
 from gateway.jobs import Job, prepare
 from gateway.member_claims import MemberClaims
+from gateway.outcomes.fingerprint import fingerprint
+from gateway.outcomes.protocol import Question
 from gateway.producer_grants import ProducerGrants
 from schemas.call import Call, TenantKey, UserKey
 from schemas.names import Lane
@@ -46,7 +49,7 @@ class Opener:
 
     def open(self, delivery: Delivery, alias: str) -> Work:
         """Read and check a delivery; raises Poison and GatewayError, of several the first rule."""
-        called = self._apps.pool(alias) or self._apps.find(alias)
+        called = self._apps.pool(alias) or self._called(alias, delivery)
         check_reply_to(delivery)
         envelope = open_envelope(delivery)
         call = parse_call(delivery.body)
@@ -59,11 +62,12 @@ class Opener:
             member = self._member(called, call, envelope, lane_of(delivery))
             job, routing = self._job(member, call, envelope, alias), Routing(call)
             job.doubtful = history.member is not None
-        sent = delivery.redelivered or history.attempts > 0 or history.member is not None
+        sent = history.redelivered or history.attempts > 0 or history.member is not None
         self._producers.check(history.producer, alias, call, sent=sent)
         job.attempts, job.tries = history.attempts, history.tries
         address = replace(address_of(delivery), call_id=envelope.call_id)
-        return Work(delivery, alias, address, envelope, job, routing)
+        question = _question(job, call, history.redelivered) if job.recorded else None
+        return Work(delivery, alias, address, envelope, job, routing, question)
 
     async def claim(self, work: Work) -> None:
         """Make known which member has the call, before it is sent.
@@ -77,7 +81,7 @@ class Opener:
         pool, call_id, member = job.alias, job.call_id, job.app.alias
         if routing.claimed == member:
             return
-        if routing.claimed or (work.is_copy and not work.delivery.redelivered):
+        if routing.claimed or (work.is_copy and not work.redelivered):
             await self._claims.give(pool, call_id, member)
         elif holder := await self._claims.take(pool, call_id, member):
             # It was sent by a process that crashed, or published twice.
@@ -132,6 +136,12 @@ class Opener:
         if app is not None and app.alias != job.app.alias:
             self._serve_by(work, routing, app)
 
+    def _called(self, alias: str, delivery: Delivery) -> App:
+        # Of a call that may have been sent it is not said, as of others, that its app is disabled
+        # and nothing was executed.
+        known = self._apps.known(alias) if delivery.redelivered else None
+        return known or self._apps.find(alias)
+
     def _member(self, pool: Pool, call: Call, envelope: Envelope, lane: Lane) -> App:
         if isinstance(call.as_, UserKey | TenantKey):
             raise Refused(
@@ -161,7 +171,7 @@ class Opener:
         before = work.job
         work.job = self._job(app, routing.call, work.envelope, before.alias)
         work.job.attempts, work.job.tries = before.attempts, before.tries
-        work.job.upstream_seconds = before.upstream_seconds
+        work.job.upstream_seconds, work.job.claim = before.upstream_seconds, before.claim
 
     def _job(self, app: App, call: Call, envelope: Envelope, alias: str) -> Job:
         return prepare(
@@ -173,3 +183,10 @@ class Opener:
             deadline=envelope.deadline,
             alias=alias,
         )
+
+
+def _question(job: Job, call: Call, redelivered: bool) -> Question:
+    # By what may be repeated: whoever accepts duplicates needs no key, nor does it get too old.
+    klass = ApiClass.KEYED if job.harmless else ApiClass.NEITHER
+    question = Question(job.alias, job.call_id, klass, fingerprint(call), redelivered)
+    return replace(question, key_seconds=math.inf) if call.retry == "always" else question

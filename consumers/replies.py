@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Refused
 from gateway.feishu import Answer
+from gateway.outcomes.protocol import Recorded
 from gateway.redaction import Redactor
 from schemas import names
 from schemas.reply import CallError
@@ -42,22 +43,52 @@ def error_of(error: GatewayError, redactor: Redactor, log_id: str | None = None)
     )
 
 
+def said_of(
+    answer: Answer | None, error: CallError | None, *, attempts: int, app: str | None
+) -> Recorded:
+    """What a reply says of how the call ended, as every reply to its id will say it again."""
+    return Recorded(
+        response=None if answer is None else orjson.dumps(_response(answer)),
+        error=None if error is None else orjson.dumps(error_document(error)),
+        attempts=attempts,
+        app=app or "",
+    )
+
+
+def error_document(error: CallError) -> dict[str, Any]:
+    """An error as JSON has it, without what is not known of it."""
+    return error.model_dump(mode="json", exclude_none=True)
+
+
+def error_in(said: Recorded) -> GatewayError | None:
+    """The failure that a reply told of, so that it ends like any other; None for a success."""
+    if said.error is None:
+        return None
+    told = CallError.model_validate_json(said.error)
+    return Refused(
+        told.type,
+        told.message,
+        outcome=told.outcome,
+        retry_after=None if told.retry_after_ms is None else told.retry_after_ms / 1000,
+        code=told.code,
+        log_id=told.log_id,
+        hint=told.hint,
+    )
+
+
 def reply_body(
     *,
     call_id: str | None,
-    answer: Answer | None,
-    error: CallError | None,
-    attempts: int,
-    app: str | None = None,
+    said: Recorded,
+    duplicate: bool = False,
     pool: str | None = None,
     api: str | None = None,
+    log_id: str | None = None,
     timing: Timing | None = None,
 ) -> bytes:
     """Print a reply: the five keys always, empty optional ones not at all."""
-    meta: dict[str, Any] = {"app": app, "pool": pool, "api": api}
-    meta |= {"attempts": attempts, "duplicate": False}
-    if answer is not None:
-        meta["log_id"] = answer.log_id
+    meta: dict[str, Any] = {"app": said.app or None, "pool": pool, "api": api}
+    meta |= {"attempts": said.attempts, "duplicate": duplicate, "log_id": log_id}
     if timing is not None:
         meta |= {
             "queue_ms": timing.queue_ms,
@@ -67,10 +98,10 @@ def reply_body(
         }
     return orjson.dumps(
         {
-            "ok": error is None,
+            "ok": said.error is None,
             "call_id": call_id,
-            "response": None if answer is None else _response(answer),
-            "error": None if error is None else error.model_dump(mode="json", exclude_none=True),
+            "response": None if said.response is None else orjson.Fragment(said.response),
+            "error": None if said.error is None else orjson.Fragment(said.error),
             "meta": {key: value for key, value in meta.items() if value is not None},
         }
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.executor import Ended
 from gateway.jobs import Job
+from gateway.outcomes.protocol import Question
 from schemas import names
 from schemas.call import Call
 from schemas.names import Lane
@@ -37,6 +38,8 @@ class Work:
     job: Job
     routing: Routing | None = None
     """None for an app's own call."""
+    question: Question | None = None
+    """What the records are asked about it; None where its end is not recorded."""
     waited: float = 0.0
     """Seconds spent waiting for a permit, in an overflow queue or in line."""
 
@@ -58,6 +61,16 @@ class Work:
     def is_copy(self) -> bool:
         """Whether the gateway sent it on itself, and so knows of every attempt before."""
         return self.delivery.exchange in names.OWN_EXCHANGES
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it may have been sent by a delivery before, of which nobody knows the end."""
+        return self.envelope.history.redelivered
+
+    def is_unsent(self) -> None:
+        """It is certain that nothing was executed, whatever became of deliveries before."""
+        history = replace(self.envelope.history, redelivered=False)
+        self.envelope = replace(self.envelope, history=history)
 
     @property
     def is_bound(self) -> bool:

@@ -131,6 +131,10 @@ class Apps:
             )
         return app
 
+    def known(self, alias: str) -> App | None:
+        """The app of that alias, though it may be disabled or its queues be being emptied."""
+        return self._apps.get(alias)
+
     def pool(self, alias: str) -> Pool | None:
         """The pool of that alias, where it is one and not removed."""
         pool = self._pools.get(alias)

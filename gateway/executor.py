@@ -14,6 +14,7 @@ from .feishu import Answer, Feishu
 from .jobs import Job
 from .limits.protocol import Limits
 from .metrics import Metrics
+from .outcomes.protocol import Outcomes
 from .quota import Quotas
 from .retry import RetryPolicy
 from .tokens.pool import TokenPool
@@ -45,6 +46,7 @@ class Executor:
         limiter: Limits,
         quotas: Quotas,
         policy: RetryPolicy,
+        outcomes: Outcomes,
         metrics: Metrics,
         *,
         api_timeout: float,
@@ -54,6 +56,7 @@ class Executor:
         self._limiter = limiter
         self._quotas = quotas
         self._policy = policy
+        self._outcomes = outcomes
         self._metrics = metrics
         self._api_timeout = api_timeout
 
@@ -96,14 +99,14 @@ class Executor:
         )
 
     async def _send(self, job: Job, token: Token | None) -> Answer:
-        left = job.deadline - time.time()
-        if left <= 0:
-            raise Expired
+        _seconds_left(job)
         if token is not None and token == job.rejected:
             # The refresh brought the same string: asking once more would be answered the same.
             rejection = job.rejection
             again = judge(rejection, self._policy, job.buckets) if rejection else None
             raise TokenRefused(again, job.holder)
+        await self._begin(job)
+        left = _seconds_left(job)
         started = time.monotonic()
         status = "failed"
         try:
@@ -122,6 +125,18 @@ class Executor:
             known = meaning_of(answer.code) is not None
             self._metrics.feishu_codes.labels(str(answer.code) if known else "other").inc()
         return answer
+
+    async def _begin(self, job: Job) -> None:
+        claim = job.claim
+        if claim is None or claim.started:
+            return
+        try:
+            await self._outcomes.begin(claim)
+        except NotNow as reason:
+            if not reason.retry_after:
+                # Another process has the call now.
+                job.claim = None
+            raise
 
     async def _learn(
         self, job: Job, token: Token | None, answer: Answer, sent_at: float
@@ -165,6 +180,13 @@ class Executor:
         job.rejected, job.rejection = token, answer
         job.rejections += 1
         return error
+
+
+def _seconds_left(job: Job) -> float:
+    left = job.deadline - time.time()
+    if left <= 0:
+        raise Expired
+    return left
 
 
 class TokenRefused(Refused):

@@ -15,6 +15,7 @@ from .dimensions import Dimensions, sequence_of
 from .errors import GatewayError, Refused
 from .feishu import Answer
 from .limits.buckets import Bucket
+from .outcomes.protocol import Claim
 from .request import Request, build_request
 from .tokens.token import APP, TENANT, Holder, Token
 
@@ -41,6 +42,8 @@ class Job:
     """Sending it twice does no harm, by its class or by the producer's word."""
     redeliverable: bool
     """It may be carried out although it may have been sent before a crash."""
+    recorded: bool
+    """How it ends is kept under its call id, for whoever publishes that id again."""
     sequence: int | None = None
     """Its place among the updates of one card, which Feishu takes in rising order only."""
     attempts: int = 0
@@ -64,6 +67,8 @@ class Job:
     probes: bool = False
     """It is sent although a quota is used up, to see whether that still holds."""
     upstream_seconds: float = 0.0
+    claim: Claim | None = None
+    """By what right it is carried out, where how it ends is kept."""
 
     @property
     def pool(self) -> str | None:
@@ -120,6 +125,7 @@ def prepare(
         once=call.retry == "never",
         harmless=harmless,
         redeliverable=harmless and same_key and call.retry != "never",
+        recorded=id_given and klass in (ApiClass.KEYED, ApiClass.NEITHER),
         sequence=sequence_of(buckets, body),
     )
 

@@ -15,9 +15,10 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from gateway.apps import App
+from gateway.catalogue import ApiClass
 from gateway.crypto import KeyRing
 from gateway.database import Database
-from gateway.errors import AttemptFailed, NotNow, Refused
+from gateway.errors import AttemptFailed, Expired, NotNow, Refused
 from gateway.executor import MOST_REJECTIONS, Ended, Executor, TokenRefused
 from gateway.feishu import Feishu, open_session
 from gateway.jobs import Job
@@ -25,6 +26,7 @@ from gateway.limits.buckets import Bucket
 from gateway.limits.grant import Ask, Grant
 from gateway.limits.limiter import Limiter
 from gateway.metrics import Metrics
+from gateway.outcomes.protocol import Claim, Question
 from gateway.quota import Quotas
 from gateway.redis_client import connect
 from gateway.retry import RetryPolicy
@@ -41,7 +43,9 @@ from sandbox.feishu.tokens import TENANT_TOKEN
 from schemas.apis import ApiTable
 from schemas.reply import ErrorType
 from tests.support.builders import job_of
+from tests.support.calls import INVITE
 from tests.support.feishu import Clock
+from tests.support.outcomes import Told, given
 
 KEYS = KeyRing([bytes(range(32))])
 MESSAGES = "/open-apis/im/v1/messages"
@@ -61,6 +65,7 @@ class Bench:
     app: App
     clock: Clock
     """What quotas go by."""
+    records: Told
 
     def job(self, method: str, path: str, **how: object) -> Job:
         job = job_of(method, path, self.app, **how)
@@ -129,12 +134,12 @@ async def bench(redis: Redis, migrated_url: str) -> AsyncIterator[Bench]:
         await limiter.start()
         stack.push_async_callback(limiter.close)
         clock = Clock(time.time())
-        quotas, policy = Quotas(redis, clock=clock), RetryPolicy()
+        quotas, policy, records = Quotas(redis, clock=clock), RetryPolicy(), Told()
         executor = Executor(
-            tokens, Feishu(session), limiter, quotas, policy, metrics, api_timeout=5
+            *(tokens, Feishu(session), limiter, quotas, policy, records, metrics), api_timeout=5
         )
         app = App("default", app_id, SecretStr(DEFAULT_SECRET), server.url)
-        yield Bench(executor, limiter, metrics, server, app, clock)
+        yield Bench(executor, limiter, metrics, server, app, clock, records)
 
 
 LIMITS = {
@@ -311,3 +316,58 @@ async def test_a_probe_opens_what_the_api_carries_out(
     ended = await bench.executor.execute(probe)
     assert ended.answer is not None
     assert ((await bench.executor.execute(job)).answer is not None) is opens
+
+
+def claimed(bench: Bench, job: Job) -> Claim:
+    """Have the call carried out by right of a claim."""
+    klass = ApiClass.NEITHER
+    job.claim = given(Question("default", job.call_id, klass, b"content", redelivered=False))
+    return job.claim
+
+
+def invite(bench: Bench) -> Job:
+    body = {"id_list": ["ou_1"]}
+    return bench.job("POST", INVITE, path_params={"chat_id": "oc_1"}, body=body)
+
+
+async def test_a_start_is_marked_once_and_right_before_the_request(bench: Bench) -> None:
+    job = invite(bench)
+    claim, seen = claimed(bench, job), []
+    marked = bench.records.begin
+
+    async def begin(claim: Claim) -> None:
+        seen.append(bench.server.world.ledger.requests.copy())
+        await marked(claim)
+
+    bench.records.begin = begin  # type: ignore[method-assign]
+    bench.answer(job, status=400, code=99991400)
+    for _ in range(2):
+        ended = await bench.executor.execute(job)
+    assert ended.error is None
+    assert bench.records.begun == [claim]
+    assert [list(requests) for requests in seen] == [[TENANT_TOKEN]]
+
+
+@pytest.mark.parametrize(("retry_after", "kept"), [(1.0, True), (0.0, False)])
+async def test_a_call_whose_start_cannot_be_marked_is_not_sent(
+    bench: Bench, retry_after: float, kept: bool
+) -> None:
+    job = invite(bench)
+    claim = claimed(bench, job)
+    away = NotNow(ErrorType.STORE_UNAVAILABLE, "no", retry_after=retry_after)
+    bench.records.lost = away
+    assert (await bench.executor.execute(job)).error is away
+    assert list(bench.server.world.ledger.requests) == [TENANT_TOKEN]
+    assert job.claim is (claim if kept else None)
+    assert (job.tries, job.attempts) == (0, 0)
+
+
+async def test_no_start_is_marked_of_a_call_that_is_not_recorded_or_too_late(
+    bench: Bench,
+) -> None:
+    await bench.executor.execute(bench.job("GET", USER, path_params={"user_id": "ou_1"}))
+    late = invite(bench)
+    claimed(bench, late)
+    late.deadline = time.time() - 1
+    assert isinstance((await bench.executor.execute(late)).error, Expired)
+    assert not bench.records.begun

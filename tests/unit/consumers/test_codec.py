@@ -129,6 +129,7 @@ FORGED = {
     "lark-not-before": 2**61,
     "lark-not-after": 2**60,
     "lark-made-up-id": True,
+    "lark-redelivered": True,
     "lark-origin-user": "somebody",
     "lark-member": "two",
 }
@@ -139,6 +140,7 @@ def test_a_history_counts_for_nothing_from_a_producer() -> None:
     history = history_of(delivery)
     assert (history.first_seen, history.attempts, history.tries) == (NOW, 0, 0)
     assert (history.not_before, history.producer, history.member) == (0.0, "shop", None)
+    assert not history.redelivered
     assert open_envelope(delivery).id_given
     assert open_envelope(delivery).deadline == NOW + DAY
 
@@ -148,6 +150,7 @@ def test_a_history_counts_on_a_copy_of_the_gateways() -> None:
     history = history_of(delivery)
     assert (history.first_seen, history.attempts, history.tries) == (0.001, 3, 3)
     assert (history.not_before, history.producer) == (2**61 / 1000, "somebody")
+    assert history.redelivered
     assert history.member == "two"
     assert not open_envelope(delivery).id_given
     assert open_envelope(delivery).deadline == 2**60 / 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from schemas import names
 from schemas.reply import ErrorType, Outcome
 from tests.support.builders import APP, dimensions, make_copy, make_delivery
 from tests.support.calls import invite, read, send
+from tests.support.outcomes import given
 
 ONE, TWO = (replace(APP, alias=name, app_id=f"cli_{name}") for name in ("a", "b"))
 POOL = Pool("all", ("a", "b"))
@@ -245,3 +247,53 @@ async def test_a_claim_stays_where_the_call_was_or_may_have_been_executed(
 async def test_calls_without_a_key_need_no_claim(site: Site, body: dict[str, Any]) -> None:
     await site.opener.claim(site.open(call(body)))
     assert not site.claims.held
+
+
+@pytest.mark.parametrize(
+    ("body", "klass", "window"),
+    [
+        (send(), "K", 3000.0),
+        (send(retry="never"), "K", 3000.0),
+        (send(retry="always"), "K", math.inf),
+        (invite(), "N", 3000.0),
+        (invite(retry="never"), "N", 3000.0),
+        (invite(retry="always"), "K", math.inf),
+    ],
+)
+def test_the_records_are_asked_by_what_may_be_repeated(
+    site: Site, body: dict[str, Any], klass: str, window: float
+) -> None:
+    asked = site.open(call(body, redelivered=True)).question
+    assert asked is not None
+    assert (asked.alias, asked.call_id, asked.redelivered) == ("all", "c-1", True)
+    assert (asked.klass, asked.key_seconds) == (klass, window)
+    again = site.open(call(body | {"retry": "safe"}, routing_key="all.interactive")).question
+    assert again is not None
+    assert again.fingerprint == asked.fingerprint
+
+
+@pytest.mark.parametrize("body", [read(), invite()])
+def test_nothing_is_asked_about_calls_that_are_not_recorded(
+    site: Site, body: dict[str, Any]
+) -> None:
+    changes = {} if body["method"] == "GET" else {"message_id": None}
+    assert site.open(call(body, **changes)).question is None
+
+
+def test_a_claim_goes_with_the_call_from_member_to_member(site: Site) -> None:
+    work = site.open(call(send()))
+    assert work.question is not None
+    claim = work.job.claim = given(work.question)
+    assert site.opener.pass_on(work, NO) is None
+    assert work.job.claim is claim
+
+
+def test_of_a_call_that_may_have_been_sent_it_is_not_said_that_its_app_is_disabled(
+    site: Site,
+) -> None:
+    site.apps.replace([replace(ONE, status=AppStatus.DISABLED), TWO], [POOL])
+    own = {"routing_key": "a.bulk"}
+    with pytest.raises(Refused) as refused:
+        site.open(call(invite(), **own), "a")
+    assert refused.value.type is ErrorType.APP_UNAVAILABLE
+    assert site.open(call(invite(), redelivered=True, **own), "a").question is not None

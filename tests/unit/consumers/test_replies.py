@@ -9,7 +9,14 @@ import orjson
 import pytest
 
 from consumers.codec import address_of
-from consumers.replies import Timing, error_of, reply_body, reply_properties
+from consumers.replies import (
+    Timing,
+    error_in,
+    error_of,
+    reply_body,
+    reply_properties,
+    said_of,
+)
 from gateway.errors import Refused
 from gateway.redaction import Redactor
 from schemas.reply import ErrorType, Outcome, Reply
@@ -20,8 +27,9 @@ KEYS = {"ok", "call_id", "response", "error", "meta"}
 
 
 def reply(**changes: Any) -> dict[str, Any]:
-    given = {"call_id": "c", "answer": None, "error": None, "attempts": 0, **changes}
-    document = orjson.loads(reply_body(**given))
+    given = {"answer": None, "error": None, "attempts": 0, "app": None}
+    said = said_of(**{name: changes.pop(name, default) for name, default in given.items()})
+    document = orjson.loads(reply_body(**{"call_id": "c", "said": said, **changes}))
     Reply.model_validate(document)
     assert isinstance(document, dict)
     return document
@@ -48,8 +56,25 @@ def test_what_is_not_known_is_left_out_of_meta() -> None:
 def test_feishus_json_is_put_in_as_it_came() -> None:
     body = b'{ "code" : 0, "big": 123456789012345678901234567890, "a": 1, "a": 2 }'
     answer = make_answer(document={"code": 0}, body=body, headers={"x-tt-logid": "L"})
-    assert b'"body":' + body in reply_body(call_id="c", answer=answer, error=None, attempts=1)
-    assert reply(answer=answer)["meta"]["log_id"] == "L"
+    said = said_of(answer, None, attempts=1, app="a")
+    assert b'"body":' + body in reply_body(call_id="c", said=said)
+    assert reply(answer=answer, log_id="L")["meta"]["log_id"] == "L"
+
+
+def test_what_was_said_is_said_again_as_it_was() -> None:
+    limited = Refused(ErrorType.FEISHU_ERROR, "no", retry_after=1.234, code=7, log_id="L", hint="h")
+    for error in (
+        None,
+        error_of(limited, REDACTOR),
+        error_of(Refused(ErrorType.FORBIDDEN, "x"), REDACTOR),
+    ):
+        said = said_of(make_answer(document={"code": 7}), error, attempts=2, app="a")
+        again = error_in(said)
+        told = None if again is None else error_of(again, REDACTOR)
+        assert said_of(make_answer(document={"code": 7}), told, attempts=2, app="a") == said
+        once, twice = (reply_body(call_id="c", said=said, duplicate=yes) for yes in (False, True))
+        assert orjson.loads(once)["meta"].pop("duplicate") is False
+        assert once.replace(b'"duplicate":false', b'"duplicate":true') == twice
 
 
 def test_what_is_no_json_comes_as_base64_with_its_type() -> None:

@@ -65,3 +65,15 @@ def test_a_copy_from_a_retry_rung_may_be_moved() -> None:
 )
 def test_the_routing_key_names_the_lane(key: str, lane: str) -> None:
     assert work(routing_key=key).lane == lane
+
+
+def test_what_may_have_been_sent_is_known_on_every_copy_until_it_is_shown_otherwise() -> None:
+    first = work(redelivered=True)
+    copy = make_copy(first.delivery)
+    again = Work(copy, "default", address_of(copy), open_envelope(copy), make_job())
+    assert not copy.redelivered
+    assert first.redelivered
+    assert again.redelivered
+    again.is_unsent()
+    assert not again.redelivered
+    assert not work().redelivered

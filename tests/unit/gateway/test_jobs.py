@@ -53,6 +53,15 @@ def test_a_k_call_without_an_id_may_be_repeated_but_not_after_a_crash() -> None:
     assert make_job("K", id_given=False, retry="always").redeliverable
 
 
+@pytest.mark.parametrize(
+    ("klass", "id_given", "recorded"),
+    [("R", True, False), ("I", True, False), ("K", True, True), ("N", True, True)]
+    + [(klass, False, False) for klass in "RIKN"],
+)
+def test_of_which_calls_the_end_is_recorded(klass: str, id_given: bool, recorded: bool) -> None:
+    assert make_job(klass, id_given=id_given).recorded is recorded
+
+
 def test_a_k_call_carries_the_key_of_its_alias_and_its_id() -> None:
     assert body_of(make_job("K", call_id="a"))["uuid"] == derive_key("default", "a")
     assert body_of(make_job("K", call_id="b"))["uuid"] != derive_key("default", "a")
