@@ -53,11 +53,13 @@ class Circuit:
             return self.tally.count(now)
         return sum((part.count(now) for part in self.parts.values()), Count())
 
-    def shared(self, now: float) -> Count:
-        """The same without the part that fails most, which has a breaker of its own."""
+    def is_failing(self, now: float, least_calls: int) -> bool:
+        """Whether its calls fail; of an app or a host, whichever of its parts is left out."""
+        if self.level == "api":
+            return self.tally.count(now).is_failing(least_calls)
         counts = [part.count(now) for part in self.parts.values()]
-        worst = max(counts, key=lambda count: count.failed, default=Count())
-        return sum(counts, Count()) - worst
+        whole = sum(counts, Count())
+        return all((whole - count).is_failing(least_calls) for count in counts)
 
     def clear(self) -> None:
         """What was counted before is no evidence any more."""
@@ -135,7 +137,6 @@ def verdict_of(circuit: Circuit, sign: Sign) -> bool | None:
 
 
 def names_of(circuit: Circuit, path: Path) -> dict[str, str]:
-    """The breaker as a log line names it: its level, and what is above it."""
-    names = {each.level: each.name for each in path}
-    depth = LEVELS.index(circuit.level)
-    return {"level": circuit.level} | {level: names[level] for level in LEVELS[: depth + 1]}
+    """The breaker as a log line names it: by its host, and for an app or an API by those too."""
+    depth = LEVELS.index(circuit.level) + 1
+    return {each.level: each.name for each in path[:depth]}

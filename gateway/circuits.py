@@ -11,7 +11,7 @@ import structlog
 
 from schemas.reply import ErrorType
 
-from .breaker import LOOK_AGAIN, Breaker, Count, Pace, State
+from .breaker import LOOK_AGAIN, Breaker, Pace, State
 from .circuit import LEVELS, Circuit, CircuitTree, Path, Sign, names_of, verdict_of
 from .errors import NotNow
 from .jobs import Job
@@ -120,31 +120,28 @@ class Circuits:
     def left(self, passage: Passage, sign: Sign) -> None:
         """The try has ended; whoever entered must leave once."""
         now, path = self._clock(), passage.path
-        host, app, api = path
+        host, _, api = path
         if any(passage.tickets):
             self._end_probes(passage, sign, now)
         if sign is Sign.NOTHING:
             return
         host.tally.add(now, failed=sign is Sign.UNREACHABLE)
         if sign is Sign.UNREACHABLE:
-            self._judge(host, host.tally.count(now), now, path, sign)
+            if host.tally.count(now).is_failing(self._least_calls):
+                self._trip(host, path, sign, now)
             return
         api.tally.add(now, failed=sign is Sign.FAILING)
         if sign is Sign.FAILING:
-            self._judge(api, api.count(now), now, path, sign)
-            self._judge(app, app.shared(now), now, path, sign)
-            self._judge(host, host.shared(now), now, path, sign)
+            for circuit in path:
+                if circuit.is_failing(now, self._least_calls):
+                    self._trip(circuit, path, sign, now)
 
-    def _judge(self, circuit: Circuit, count: Count, now: float, path: Path, why: Sign) -> None:
-        if count.is_failing(self._least_calls):
-            self._trip(circuit, count, now, path, why)
-
-    def _trip(self, circuit: Circuit, count: Count, now: float, path: Path, why: Sign) -> None:
+    def _trip(self, circuit: Circuit, path: Path, why: Sign, now: float) -> None:
         if circuit.breaker.state(now) is not State.CLOSED:
             return
         circuit.unreachable = why is Sign.UNREACHABLE
-        reached = circuit.tally if circuit.unreachable else circuit
-        circuit.usual = reached.count(now).rate
+        count = (circuit.tally if circuit.unreachable else circuit).count(now)
+        circuit.usual = count.rate
         circuit.breaker.trip(now)
         circuit.opened_at, circuit.pace = now, None
         self._troubled.add(circuit)
@@ -167,7 +164,7 @@ class Circuits:
                 self._close(circuit, path, now)
         if bad and sign is Sign.FAILING:
             # Else the next probe of its app or host may well be one of this API again.
-            self._trip(path[2], path[1].count(now), now, path, sign)
+            self._trip(path[2], path, sign, now)
         for listener in self._listeners:
             listener()
 

@@ -114,10 +114,19 @@ def test_an_app_opens_where_it_is_not_one_api_alone() -> None:
     site = Site()
     site.end_each([READ, CHANGE], FAILING, 19)
     assert not site.is_open(SEND)
-    # Without the one that fails most, 19 are left; the 20th of either makes the app's 20.
+    # Without either, 19 are left; with one more there are 20, whichever is left out.
     site.end_each([READ, CHANGE], FAILING, 1)
     assert site.is_open(SEND)
     assert not site.is_open(of_app(SEND, "other"))
+
+
+def test_an_api_that_fails_now_and_then_does_not_let_another_stop_the_app() -> None:
+    site = Site()
+    site.end(READ, HEALTHY, 280)
+    site.end(READ, FAILING, 120)
+    site.end(CHANGE, FAILING, 20)
+    assert site.is_open(CHANGE)
+    assert not site.is_open(READ)
 
 
 def test_a_host_opens_where_two_apps_fail() -> None:
@@ -209,7 +218,7 @@ def test_opening_and_closing_are_told_once_and_counted() -> None:
         site.clock.turn(10)
         site.end(READ, HEALTHY, 3)
     opened, closed = lines
-    where = {"level": "api", "host": APP.domain, "app": "default", "api": READ.route.name}
+    where = {"host": APP.domain, "app": "default", "api": READ.route.name}
     assert opened == {
         "event": "circuit opened",
         "log_level": "warning",
