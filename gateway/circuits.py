@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from schemas.reply import ErrorType
 
 from .breaker import LOOK_AGAIN, Breaker, Pace, State
-from .circuit import LEVELS, Circuit, CircuitTree, Path, Sign, names_of, verdict_of
+from .circuit import LEVELS, Circuit, CircuitTree, Level, Path, Sign, names_of, verdict_of
 from .errors import NotNow
 from .jobs import Job
 from .metrics import Metrics
@@ -175,12 +176,12 @@ class Circuits:
         log.info("circuit closed", **names_of(circuit, path), after=after)
 
     def _count_open(self) -> None:
-        def number(level: str, state: State) -> float:
-            now = self._clock()
-            states = [each.breaker.state(now) for each in self._troubled if each.level == level]
-            return float(states.count(state))
-
         for level in LEVELS:
             for state in (State.OPEN, State.HALF_OPEN):
                 gauge = self._metrics.circuits.labels(level, state.value)
-                gauge.set_function(lambda level=level, state=state: number(level, state))
+                gauge.set_function(partial(self._number, level, state))
+
+    def _number(self, level: Level, state: State) -> float:
+        now = self._clock()
+        states = [each.breaker.state(now) for each in self._troubled if each.level == level]
+        return float(states.count(state))
