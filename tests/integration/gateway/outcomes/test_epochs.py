@@ -134,9 +134,12 @@ async def test_an_emptied_redis_is_noticed_by_the_next_command(
     redis: Redis, pair: tuple[Member, Member]
 ) -> None:
     one, other = pair
-    for _ in range(20):
+    for number in range(20):
         claim = await claimed(one, question())
         await redis.flushdb()
+        if number % 2:
+            _, epoch = await other.store.claim(question(), doubtful=False)
+            assert epoch != claim.epoch
         await one.records.begin(claim)
         await one.die()
         again = question(claim.question.call_id, redelivered=True)

@@ -102,6 +102,21 @@ async def test_a_call_handed_back_while_redis_is_away_can_be_claimed(
     assert isinstance(await whole.records.claim(claim.question), Claim)
 
 
+async def test_what_was_handed_back_meanwhile_does_not_end_a_later_claim(
+    both: tuple[Cuttable, Member],
+) -> None:
+    cut, whole = both
+    claim = await cut.claim()
+    port = cut.redis.port
+    await cut.redis.close()
+    await cut.member.records.hand_back(claim, remember=False)
+    later = await cut.claim(call_id=claim.question.call_id)
+    await cut.redis.open(port)
+    await cut.member.keeper.beat()
+    assert isinstance(await whole.records.claim(claim.question), Running)
+    await cut.member.records.begin(later)
+
+
 async def test_who_is_cut_off_marks_its_start_where_who_takes_over_looks(
     both: tuple[Cuttable, Member],
 ) -> None:

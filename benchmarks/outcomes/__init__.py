@@ -1,0 +1,1 @@
+"""What it costs to keep how calls ended: `python -m benchmarks.outcomes`."""
