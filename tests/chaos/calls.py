@@ -146,6 +146,7 @@ def draw(
     seed: int,
     number: int,
     replies: tuple[Reply, ...] = REPLIES,
+    timeouts: tuple[int, ...] = (5, 20, 60),
 ) -> Call:
     """One call of the mix: 40 % reads, 20 % of each other class; some with little time."""
     return Call(
@@ -156,7 +157,7 @@ def draw(
         lane=random_.choice(LANES),
         reply=random_.choice(replies),
         alias=random_.choices(tuple(APPS), (3, 1))[0],
-        seconds=random_.choices((5, 20, 60), (1, 3, 16))[0],
+        seconds=random_.choices(timeouts, (1, 3, 16))[0],
     )
 
 

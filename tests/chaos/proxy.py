@@ -29,9 +29,9 @@ class Toxics:
 
     Times are seconds, sizes bytes. `bandwidth` is bytes a second. `slice_size` passes pieces of at
     most that size one by one. `blackhole` takes everything and passes nothing on. `limit_data`
-    lets so much pass after it was set, then cuts the connection. `cut_on` cuts a connection on
-    which these bytes come by, before they are passed on. With `held` nothing is passed on until
-    the direction is not held any more; then all of it is.
+    lets so much pass after it was set, then cuts one connection and is no limit any more. `cut_on`
+    cuts a connection on which these bytes come by, before they are passed on. With `held` nothing
+    is passed on until the direction is not held any more; then all of it is.
     """
 
     latency: float = 0.0
@@ -187,7 +187,8 @@ class Proxy:
         connection: _Connection,
     ) -> None:
         direction, tail = self._directions[way], b""
-        with suppress(OSError):
+        # uvloop tells of an end that is closed already by a RuntimeError.
+        with suppress(OSError, RuntimeError):
             while chunk := await reader.read(_CHUNK):
                 if cut_on := direction.toxics.cut_on:
                     if cut_on in tail + chunk:
@@ -221,6 +222,7 @@ class Proxy:
             await writer.drain()
             self.passed[way] += len(piece)
             if direction.left is not None and direction.left <= 0:
+                direction.set(replace(direction.toxics, limit_data=None))
                 return False
             if toxics.bandwidth:
                 await asyncio.sleep(len(piece) / toxics.bandwidth)

@@ -61,8 +61,10 @@ def ok(call: Call, number: int) -> dict[str, Any]:
         data = {"user": {"open_id": f"ou_{call.id}"}}
     elif call.klass == "K":
         data = {"record": {"record_id": "rec1", "fields": {"id": call.id}}}
-    response = {"status": 200, "headers": {}, "body": {"code": 0, "msg": "success", "data": data}}
-    meta = {"log_id": f"20261124000000ABCDEF{number:012X}", "attempts": 1, "duplicate": False}
+    headers = {"x-tt-logid": f"20261124000000ABCDEF{number:012X}"}
+    body = {"code": 0, "msg": "success", "data": data}
+    response = {"status": 200, "headers": headers, "body": body}
+    meta = {"attempts": 1, "duplicate": False}
     return {"ok": True, "call_id": call.id, "response": response, "error": None, "meta": meta}
 
 

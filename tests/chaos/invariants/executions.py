@@ -101,7 +101,7 @@ def _calls(case: Case) -> Iterator[tuple[Call, Story]]:
 def _untrue_success(
     call: Call, body: dict[str, Any], numbers: dict[int, Line]
 ) -> Iterator[Finding]:
-    log_id = str(body["meta"].get("log_id") or "")
+    log_id = str(body["response"]["headers"].get("x-tt-logid", ""))
     request = numbers.get(int(log_id[-_NUMBER_DIGITS:], 16)) if log_id else None
     if request is None:
         yield Finding(Invariant.UNTRUE, call.id, f"ok by {log_id!r}, which is no request of it")
