@@ -6,7 +6,7 @@ from gateway.extremes import Extremes
 
 from .buckets import USUAL, Margins
 
-LEAST, MOST = 0.02, 0.45
+LEAST, MOST = 0.02, 0.5
 MOST_SHORT = 0.25
 ENOUGH = 20
 _MORE = 1.5
