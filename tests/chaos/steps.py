@@ -13,6 +13,7 @@ import json
 import secrets
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from .steps_faults import FAULTS, MORE
 from .steps_oracle import ORACLE, Klass, Step, Tally
 from .steps_scenario import Shown
 from .steps_signals import SIGNALS
-from .steps_world import World, open_worlds
+from .steps_world import LateError, World, open_worlds
 
 SCENARIOS = {**FAULTS, **SIGNALS, **MORE}
 # A refresh that nobody finishes keeps the next one waiting for ten seconds: the longest first.
@@ -70,7 +71,11 @@ class Run:
             await self._poisoned(world)
         while self._signals and not (self._first and self.broken):
             name = self._signals.pop(0)
-            shown = await SCENARIOS[name](world, name)
+            try:
+                shown = await SCENARIOS[name](world, name)
+            except LateError as error:
+                shown = Shown(name, kept=False, detail=str(error))
+                await world.succeed()
             self.shown.append(shown)
             say(f"{name}: {'kept' if shown.kept else 'BROKEN'} {shown.detail}")
 
@@ -122,11 +127,9 @@ def say(line: str) -> None:
 
 async def run_steps(arguments: argparse.Namespace) -> Run:
     """Do what the command line names."""
-    run = Run(arguments.steps, arguments.classes, arguments.kills, arguments.calls)
-    async with (
-        open_worlds(arguments.worlds, arguments.code) as worlds,
-        asyncio.TaskGroup() as group,
-    ):
+    options = Options(arguments.kills, arguments.calls, arguments.first)
+    run = Run(arguments.steps, arguments.classes, options)
+    async with open_worlds(arguments.worlds) as worlds, asyncio.TaskGroup() as group:
         for world in worlds:
             group.create_task(run.work(world))
     return run
@@ -153,7 +156,12 @@ def main() -> None:
     """Run, print the table, write the report."""
     arguments = parser().parse_args()
     began = time.monotonic()
-    run = uvloop.run(run_steps(arguments))
+    try:
+        run = uvloop.run(run_steps(arguments))
+    except Exception:  # noqa: BLE001
+        # Not exit code 1: a harness that breaks down has seen no broken promise.
+        traceback.print_exc()
+        sys.exit(3)
     say("\n" + steps_report.as_table(run.tallies))
     for shown in run.shown:
         say(f"{shown.name}: {'kept' if shown.kept else 'BROKEN'}; {shown.detail}")

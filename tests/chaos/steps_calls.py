@@ -48,7 +48,7 @@ def calls_for(step: Step, klass: Klass, number: int, run: str) -> list[Marked]:
     """So many calls of one class that can be parked at the step."""
     made = []
     for _ in range(number):
-        word = f"{_MAGIC.get(step, 'at')}-{run}-{secrets.token_hex(5)}"
+        word = f"{_MAGIC.get(step, 'ou_at')}-{run}-{secrets.token_hex(5)}"
         # A dead letter of a call that was carried out is for those whom nobody waits for.
         made.append(Marked(word, klass, _WRITERS[klass](word), reply=step is not Step.C9))
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -80,10 +81,16 @@ class Instance:
             self._process.send_signal(number)
 
     async def ended(self, within: float = 60) -> int:
-        """Wait for its end; returns the exit code, negative where a signal ended it."""
+        """Wait for its end; returns the exit code, negative where a signal ended it.
+
+        Raises LateError where it does not come.
+        """
         assert self._process is not None
-        async with asyncio.timeout(within):
-            return await self._process.wait()
+        try:
+            async with asyncio.timeout(within):
+                return await self._process.wait()
+        except TimeoutError:
+            raise LateError(f"the end of a process, see {self.log},") from None
 
     async def kill(self) -> None:
         """SIGKILL; returns when it is gone, and its connections with it."""
@@ -214,6 +221,7 @@ async def open_worlds(number: int) -> AsyncIterator[list[World]]:
     """So many worlds on one private stack."""
     async with AsyncExitStack() as stack:
         folder = _folder()
+        stack.callback(_forget, folder)
         servers = Stack(folder / "stack", given={})
         stack.callback(servers.stop, purge=True)
         await asyncio.to_thread(servers.start)
@@ -232,6 +240,12 @@ async def open_worlds(number: int) -> AsyncIterator[list[World]]:
             await world.open()
             worlds.append(world)
         yield worlds
+
+
+def _forget(folder: Path) -> None:
+    # Where the run broke down the gateways' logs tell why.
+    if sys.exc_info()[0] is None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folder() -> Path:
