@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -24,6 +26,7 @@ from tests.support.waiting import eventually
 
 Build = Callable[..., dict[str, Any]]
 SLOW_API = "POST /open-apis/im/v1/chats/:chat_id/link"
+MOST_ROUNDS = 10
 BUILDS = pytest.mark.parametrize("build", [send, invite])
 
 
@@ -210,25 +213,39 @@ async def test_who_repeats_a_running_call_waits_for_its_end_or_its_own_deadline(
 async def test_two_processes_execute_an_id_once(
     gateway: Gateway, second: Gateway, producer: Producer, simulated: SandboxFeishu
 ) -> None:
-    places = [unique("oc") for _ in range(40)]
-    calls = [(send if at % 2 else invite)(place) for at, place in enumerate(places)]
-    replies = await asyncio.gather(
-        *(
-            producer.call(call, message_id=place, within=20)
-            for call, place in zip(calls, places, strict=True)
-            for _ in range(3)
-        )
-    )
-    for at, place in enumerate(places):
-        first, *others = sorted(
-            replies[3 * at : 3 * at + 3], key=lambda reply: reply.json["meta"]["duplicate"]
-        )
+    processes = (gateway, second)
+    for _ in range(MOST_ROUNDS):
+        before = [await claims_of(process) for process in processes]
+        builds = {unique("oc"): build for build in (send, invite) * 6}
+        replies = {
+            place: await asyncio.gather(
+                *(producer.call(build(place), message_id=place, within=30) for _ in range(3))
+            )
+            for place, build in builds.items()
+        }
+        after = [await claims_of(process) for process in processes]
+        news = [new - old for new, old in zip(after, before, strict=True)]
+        # On a busy machine Redis may not answer in time, and then nobody is promised this.
+        if all(new["claimed"] for new in news) and not any(new["unwritten"] for new in news):
+            break
+    else:
+        pytest.fail(f"in none of {MOST_ROUNDS} rounds were all calls claimed by both: {news}")
+    for place, told in replies.items():
+        first, *others = sorted(told, key=lambda reply: reply.json["meta"]["duplicate"])
         assert first.json["ok"], first.json
         for other in others:
             assert_repeated(first, other)
         assert len(requests_of(simulated, place)) == 1
-    for process in (gateway, second):
-        assert 'result="claimed"' in await process.metrics()
+
+
+async def claims_of(process: Gateway) -> Counter[str]:
+    """What came of the claims of a process so far."""
+    found = re.findall(
+        r'^lark_service_outcome_claims_total{result="(\w+)"} ([\d.]+)$',
+        await process.metrics(),
+        re.MULTILINE,
+    )
+    return Counter({result: int(float(count)) for result, count in found})
 
 
 async def test_a_crash_leaves_one_call_in_doubt_and_its_neighbours_unharmed(
