@@ -88,7 +88,7 @@ _GOOD_TYPES = [
 ]
 _CODES = (
     *("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"),
-    *("utf-32-be", "utf-7", "utf-8-sig", "cp037"),
+    *("utf-32-be", "utf-8-sig", "cp037"),
 )
 _PICKLE = (
     b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94."

@@ -65,7 +65,7 @@ _LONG = [
 _CHANGED = {
     "of duplicate names the last": (b'{"a":1,"a":2}', b'{"a":2}'),
     "of duplicate names in other words": (rb'{"a":1,"\u0061":2}', b'{"a":2}'),
-    "of three the last": (b'{"a":1,"b":0,"a":{},"a":[3]}', b'{"b":0,"a":[3]}'),
+    "of three the last": (b'{"a":1,"b":0,"a":{},"a":[3]}', b'{"a":[3],"b":0}'),
     "composed and not": ('{"é":1,"e\u0301":2}'.encode(),) * 2,
     "not composed": ('"e\u0301"'.encode(),) * 2,
     "names by case": (b'{"a":1,"A":2}',) * 2,

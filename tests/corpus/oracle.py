@@ -52,7 +52,9 @@ def parsed(message: Message) -> dict[str, Any]:
 def _call_id(seed: Seed) -> Any:
     headers = seed.properties.get("headers")
     given = seed.properties.get("message_id")
-    return headers.get(names.HEADER_CALL_ID, given) if isinstance(headers, dict) else given
+    if isinstance(headers, dict):
+        given = headers.get(names.HEADER_CALL_ID, given)
+    return given.decode("utf-8", "surrogateescape") if isinstance(given, bytes) else given
 
 
 def _reply_flaws(seed: Seed, message: Message, reply: dict[str, Any]) -> Iterator[str]:
@@ -68,7 +70,8 @@ def _reply_flaws(seed: Seed, message: Message, reply: dict[str, Any]) -> Iterato
     given = seed.properties.get("correlation_id")
     if isinstance(given, bytes):
         given = given.decode("utf-8", "surrogateescape")
-    if message.properties.correlation_id != given:
+    # An empty one is none.
+    if message.properties.correlation_id != (given or None):
         yield f"correlation id {message.properties.correlation_id!r}"
     if {*message.headers} - {names.HEADER_STATUS, names.HEADER_CALL_ID, *names.TRACE_HEADERS}:
         yield f"headers {sorted(message.headers)}"

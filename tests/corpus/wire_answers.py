@@ -146,8 +146,8 @@ def forms() -> Iterator[Form]:
     for name, extra in _EXTRA.items():
         body = b'{"code":0,"msg":"own"}'
         head = answer(body, length=b"Content-Length: %d\r\n" % len(body), connection=b"")
-        yield Form(f"after it {name}", head + extra, OK, closes=False)
-        yield Form(f"after it, later, {name}", head, OK, extra, 1, closes=False)
+        yield Form(f"after it {name}", head + extra, OK | BAD, closes=False)
+        yield Form(f"after it, later, {name}", head, OK | BAD, extra, 1, closes=False)
     yield from _ends()
 
 

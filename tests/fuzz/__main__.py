@@ -16,6 +16,7 @@ import time
 import traceback
 from pathlib import Path
 
+from tests.fuzz.guided import fuzz_guided
 from tests.fuzz.mutation import Mutator
 from tests.fuzz.targets import TARGETS, Target
 
@@ -35,12 +36,10 @@ def main() -> int:
         parser.error(
             f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}"
         )
-    chosen = [TARGETS[name] for name in given.targets or TARGETS]
+    chosen = given.targets or list(TARGETS)
     if given.atheris:
-        from tests.fuzz.guided import fuzz_guided
-
         return fuzz_guided(chosen, given.seconds, given.seed)
-    return max(fuzz(target, given.seconds, given.seed) for target in chosen)
+    return max(fuzz(TARGETS[name], given.seconds, given.seed) for name in chosen)
 
 
 def fuzz(target: Target, seconds: float, seed: int) -> int:

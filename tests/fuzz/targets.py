@@ -141,7 +141,7 @@ def _token(data: bytes) -> str:
 def _parts(data: bytes) -> tuple[int, CIMultiDictProxy[str], bytes]:
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
-    digits = bytes(char for char in first if chr(char).isdigit())[-3:]
+    digits = bytes(char for char in first if char in b"0123456789")[-3:]
     pairs = (line.partition(b":") for line in lines)
     headers: CIMultiDict[str] = CIMultiDict()
     for name, _, value in pairs:

@@ -32,9 +32,7 @@ def test_no_writing_of_a_secret_gets_through(
 ) -> None:
     assume(secret not in MASK * 20)
     redactor = knowing(other, secret)
-    for form in {secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]}:
-        if form not in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
-            continue
+    for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
         shown = redactor.text(before + form * (1 + twice) + after)
         assert form not in shown.replace(MASK, "\0")
 
@@ -57,19 +55,22 @@ def test_no_base64_of_a_secret_gets_through(
 @given(SECRETS | TOKENS, st.data(), st.sampled_from(["\n", "\r\n", "\n\n"]))
 def test_no_secret_gets_through_in_two_lines(secret: str, data: st.DataObject, line: str) -> None:
     assume(not set(secret) & set("\r\n"))
-    assume(secret not in MASK * 20)
+    assume(set(secret) - set(f"a {MASK} b"))
     place = data.draw(st.integers(1, len(secret) - 1))
 
     shown = knowing(secret).text(f"a {secret[:place]}{line}{secret[place:]} b")
 
-    assert secret not in shown.replace("\r", "").replace("\n", "")
+    assert secret not in _on_one_line(shown)
 
 
 @tried
 @given(SECRETS, st.lists(AROUND, min_size=2, max_size=4))
 def test_what_is_no_secret_is_left_whole(secret: str, parts: list[str]) -> None:
     text = "".join(parts)
-    assume(secret not in text.replace("\r", "").replace("\n", ""))
-    shown = Redactor().text(text)
+    assume(_on_one_line(secret) not in _on_one_line(text))
 
-    assert knowing(secret).text(text) == shown or secret.encode() in text.encode()
+    assert knowing(secret).text(text) == Redactor().text(text)
+
+
+def _on_one_line(text: str) -> str:
+    return text.replace("\r", "").replace("\n", "")
