@@ -14,7 +14,7 @@ ARGS ?=
 WORKERS ?= $(if $(RABBITMQ_URL)$(REDIS_URL)$(DATABASE_URL),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: demo test properties check bench bench-limits bench-tokens fuzz proof chaos-steps chaos-mutants stack servers node_producer clean help
+.PHONY: demo test properties check bench bench-limits bench-tokens fuzz proof chaos-steps chaos-mutants audit stack servers node_producer clean help
 
 demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -64,6 +64,10 @@ chaos-steps: .venv/dev.stamp servers ## Gateways killed at every step of a call,
 chaos-mutants: .venv/dev.stamp servers ## Twelve products with one promise broken: each must be caught.
 	$(BIN)/python -m tests.chaos.mutants $(ARGS)
 
+# Strict: what could not be asked about is no good news.
+audit: .venv/audit.stamp ## Known flaws of the locked dependencies, which PyPI is asked for.
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt $(ARGS)
+
 stack: .venv/runtime.stamp servers ## Private RabbitMQ, Redis and PostgreSQL that stay up.
 	$(BIN)/lark-service stack up $(ARGS)
 
@@ -107,4 +111,8 @@ $(BIN)/pip:
 
 .venv/bench.stamp: .venv/dev.stamp
 	$(INSTALL) -e '.[bench]'
+	@touch $@
+
+.venv/audit.stamp: .venv/dev.stamp
+	$(INSTALL) -e '.[audit]'
 	@touch $@

@@ -66,7 +66,7 @@ class ProducerGrantStore:
     async def read(self) -> list[StoredGrant]:
         """All grants. Raises RegistryError for a row that no command writes."""
         return [
-            StoredGrant(read_grant(row), row["created_at"], row["updated_at"])
+            StoredGrant(read_grant(dict(row)), row["created_at"], row["updated_at"])
             for row in await self._database.fetch(_GRANTS)
         ]
 
