@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
+from typing import Any, NoReturn, cast
 
+import aiohttp
 import pytest
 
-from gateway.errors import AttemptFailed, GatewayError, Refused
+from gateway.errors import AttemptFailed, Cause, GatewayError, Refused
 from gateway.feishu import Answer, Feishu, open_session
 from gateway.request import build_request
+from schemas.call import Call
 from schemas.names import MAX_RESPONSE_BYTES
 from schemas.reply import ErrorType, Outcome
 from tests.support.builders import make_call
+from tests.support.calls import change, invite, read
 from tests.support.spoken import Spoken
 
 SUCCESS = b'{"code":0,"msg":"success"}'
@@ -178,7 +182,74 @@ async def test_a_connection_that_is_cut_leaves_the_outcome_unknown(
     error = await failure(feishu, spoken, words)
     assert isinstance(error, AttemptFailed)
     assert (error.type, error.outcome) == (ErrorType.FEISHU_UNAVAILABLE, Outcome.UNKNOWN)
+    assert error.cause is (Cause.TRUNCATED if b"\r\n\r\n" in words else Cause.CUT)
     assert len(spoken.heard) == 1
+
+
+@pytest.mark.parametrize("build", [read, change, invite], ids=["GET", "PUT", "POST"])
+async def test_a_request_on_a_kept_connection_that_is_just_closed_is_not_sent_again(
+    build: Callable[[], dict[str, Any]], feishu: Feishu
+) -> None:
+    heard = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal heard
+        for words in (answer(), b""):
+            await reader.readuntil(b"\r\n\r\n")
+            heard += 1
+            writer.write(words)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    request = build_request(url, Call.model_validate(build()), {}, None)
+    assert (await feishu.send(request, None, 5)).ok
+    with pytest.raises(AttemptFailed) as failed:
+        await feishu.send(request, None, 5)
+    assert (failed.value.cause, failed.value.outcome) == (Cause.CUT, Outcome.UNKNOWN)
+    assert heard == 2
+    server.close()
+
+
+async def test_what_drips_in_ends_with_the_attempt(feishu: Feishu) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(OSError):
+            for byte in answer(length=1000) + b"x" * 900:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for seconds in (0.3, 1.5):
+        with pytest.raises(AttemptFailed) as failed:
+            await feishu.send(build_request(url, make_call(), {}, None), None, seconds)
+        assert failed.value.cause is Cause.TIMEOUT
+    server.close()
+
+
+async def test_what_is_too_slow_to_connect_was_never_asked(feishu: Feishu, spoken: Spoken) -> None:
+    spoken.stays = True
+    spoken.url = spoken.url.replace("http", "https")
+    error = await failure(feishu, spoken, timeout=0.3)
+    assert isinstance(error, AttemptFailed)
+    assert (error.cause, error.outcome) == (Cause.UNREACHABLE, Outcome.NOT_EXECUTED)
+
+
+class Gone:
+    """A session whose connection is closing when it is to be written to."""
+
+    def request(self, *_words: object, **_how: object) -> NoReturn:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+
+async def test_a_connection_that_is_gone_before_the_first_byte_was_not_used() -> None:
+    request = build_request("https://open.feishu.cn", make_call(), {}, None)
+    with pytest.raises(AttemptFailed) as failed:
+        await Feishu(cast(aiohttp.ClientSession, Gone())).send(request, None, 5)
+    assert (failed.value.cause, failed.value.outcome) == (Cause.UNSENT, Outcome.NOT_EXECUTED)
 
 
 @pytest.mark.parametrize(
