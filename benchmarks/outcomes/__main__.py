@@ -48,10 +48,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One measurement: CPU-seconds per 10,000 calls, and the median of what one call waits."""
+    """One measurement: CPU-seconds per 10,000 calls, the median of what one call waits, and the
+    share of claims that the store did not answer in time, which flatters the others."""
 
     cpu: float
     p50: float
+    unwritten: float
 
 
 class _Alone:
@@ -80,6 +82,7 @@ async def cost(options: Options) -> Findings:
                 "under way": callers,
                 "CPU-s / 10,000 calls": round(statistics.median(r.cpu for r in readings), 2),
                 "added p50, ms": round(statistics.median(r.p50 for r in readings) * 1000, 2),
+                "not in time, %": round(max(r.unwritten for r in readings) * 100, 1),
             }
         )
     findings.remarks.append(
@@ -121,21 +124,30 @@ _PLACES: Mapping[str, Place] = {
 
 async def _drive(records: OutcomeRecords, klass: ApiClass, callers: int, seconds: float) -> Reading:
     waits: list[float] = []
+    unwritten: list[Question] = []
     until = time.perf_counter() + seconds
     before = time.process_time()
-    await asyncio.gather(*(_call_on(records, klass, until, waits) for _ in range(callers)))
+    await asyncio.gather(
+        *(_call_on(records, klass, until, waits, unwritten) for _ in range(callers))
+    )
     cpu = time.process_time() - before
-    return Reading(cpu * 10_000 / len(waits), statistics.median(waits))
+    calls = len(waits)
+    return Reading(cpu * 10_000 / calls, statistics.median(waits), len(unwritten) / calls)
 
 
 async def _call_on(
-    records: OutcomeRecords, klass: ApiClass, until: float, waits: list[float]
+    records: OutcomeRecords,
+    klass: ApiClass,
+    until: float,
+    waits: list[float],
+    unwritten: list[Question],
 ) -> None:
     while (began := time.perf_counter()) < until:
         question = Question("default", secrets.token_hex(8), klass, b"f" * 32, redelivered=False)
         claim = await records.claim(question)
         assert isinstance(claim, Claim)
-        assert claim.written, "the store did not answer in time: the figures would flatter"
+        if not claim.written:
+            unwritten.append(question)
         await records.begin(claim)
         await records.complete(claim, END)
         waits.append(time.perf_counter() - began)

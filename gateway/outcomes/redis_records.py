@@ -11,7 +11,8 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
@@ -28,6 +29,8 @@ from .values import pack, unpack
 
 _HEAD = 78
 _LONGEST_NAME = 80
+_OWN_SECONDS, _PERIODS = 0.02, 4
+"""A process that looks so much too late whether Redis answered blames itself, some times."""
 _BEGUN = (Begun.TAKEN, Begun.MARKED, Begun.FORGOTTEN)
 
 
@@ -166,7 +169,7 @@ class RedisRecords:
         for command in commands:
             pipeline.execute_command(*command)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with _in_time(self._timeout):
                 return await pipeline.execute(raise_on_error=False)
         except AWAY as error:
             self._away = True
@@ -198,6 +201,32 @@ class _Script:
         ]
         self.text = "\n".join(parts)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    """Raise TimeoutError after so many seconds in which this process was awake."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        periods = _PERIODS
+        due = loop.time() + seconds
+        timer: asyncio.TimerHandle | None = None
+
+        def look() -> None:
+            nonlocal due, periods, timer
+            if loop.time() - due > _OWN_SECONDS and periods:
+                # It slept through the moment itself: the answer may have come since.
+                periods -= 1
+                due = loop.time() + seconds
+                timer = loop.call_at(due, look)
+            else:
+                limit.reschedule(loop.time())
+
+        timer = loop.call_at(due, look)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def _found(value: bytes, epoch: str, lives: int, age: int) -> Found | None:
