@@ -20,7 +20,7 @@ from tests.chaos.proxy import Proxy, Way
 from tests.chaos.world import World
 
 _MEMORY: Final = ("set_vm_memory_high_watermark", "absolute")
-_STARTING_SECONDS: Final = 5.0
+_STARTING_SECONDS: Final = 3.0
 _REQUESTS: Final = 60
 """Among so many requests a third fails."""
 

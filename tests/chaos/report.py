@@ -89,15 +89,24 @@ def _is_unknown(story: Story) -> bool:
 
 def _duplicates(stories: Any) -> dict[str, int]:
     """More than one of each, for calls that were published once."""
-    found = Counter(replies=0, executions=0, letters=0)
+    found = Counter(replies=0, executions=0, letters=0, answered_anew=0)
     for story in stories:
         if len(story.attempts) > 1:
             continue
         acted = sum(map(may_have_acted, story.requests))
         found["executions"] += max(0, acted - 1)
         found["replies"] += max(0, len(story.replies) - 1)
+        found["answered_anew"] += max(0, len(_log_ids(story)) - 1)
         found["letters"] += max(0, len(story.letters) - 1)
     return dict(found)
+
+
+def _log_ids(story: Story) -> set[str]:
+    """Of the answers of a K call: where there are more, its record was not found."""
+    bodies = [line["body"] for line in story.replies if line["body"]["ok"]]
+    if Call.parse(story.attempts[0]["id"]).klass != "K":
+        return set()
+    return {str(body["response"]["headers"].get("x-tt-logid")) for body in bodies}
 
 
 def _worst(ratios: dict[str, float]) -> dict[str, Any]:

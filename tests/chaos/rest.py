@@ -44,6 +44,7 @@ async def drain(world: World, seconds: float) -> None:
 async def look_through(world: World) -> None:
     """Write down how everything is at rest, and what should not be anywhere."""
     figures = {
+        "outcomes": world.settings.get("LARK_SERVICE_OUTCOMES", "redis"),
         "queues": await world.queues(),
         "effects": await world.feishu.read("effects", repeated="1"),
         "oauth": await world.feishu.read("oauth"),

@@ -158,6 +158,12 @@ def _two_answers(books: Books) -> None:
     answered(books, CALLS["K"], ok(CALLS["K"], CALLS["K"].number), other)
 
 
+def _two_ends_of_n(books: Books) -> None:
+    unknown = failed(CALLS["N"], "outcome_unknown", "unknown", retryable=False)
+    answered(books, CALLS["N"], ok(CALLS["N"], CALLS["N"].number), unknown)
+    dead(books, letter(CALLS["N"], "outcome_unknown", "outcome_unknown"))
+
+
 def _refused_after_its_record(books: Books) -> None:
     refused = failed(CALLS["K"], "rate_limited", "not_executed", retryable=True)
     answered(books, CALLS["K"], ok(CALLS["K"], CALLS["K"].number), refused)
@@ -286,6 +292,7 @@ def _slow_recovery(books: Books) -> None:
         (_answered_and_dead, Invariant.FINAL),
         (_reason_and_error_differ, Invariant.FINAL),
         (_two_answers, Invariant.FINAL),
+        (_two_ends_of_n, Invariant.FINAL),
         (_refused_after_its_record, Invariant.FINAL),
         (_nobodys_call, Invariant.FINAL),
         (_n_twice, Invariant.N_TWICE),
@@ -338,6 +345,27 @@ def test_a_lost_address_may_have_lost_its_replies() -> None:
     _unanswered(books)
     books[Book.ADDRESSES].append({"at": BEGAN + 1, "address": "durable-1", "kind": "lost"})
     assert found(books) == set()
+
+
+def test_an_emptied_redis_may_have_forgotten_an_end_but_postgres_has_not() -> None:
+    books = good()
+    _two_ends_of_n(books)
+    _refused_after_its_record(books)
+    fault = {"fault": "redis emptied", "target": "all", "bunches": False}
+    books[Book.FAULTS].append(fault | {"at": BEGAN + 1, "kind": "began"})
+    books[Book.FAULTS].append(fault | {"at": BEGAN + 1, "kind": "ended"})
+    assert found(books) == set()
+    books[Book.REST][0]["outcomes"] = "postgres"
+    assert found(books) == {Invariant.FINAL}
+
+
+def test_a_redis_that_forgets_excuses_no_call_that_was_published_once_and_sent_twice() -> None:
+    books = good()
+    _n_twice(books)
+    fault = {"fault": "redis emptied", "target": "all", "bunches": False}
+    books[Book.FAULTS].append(fault | {"at": BEGAN + 1, "kind": "began"})
+    books[Book.FAULTS].append(fault | {"at": BEGAN + 1, "kind": "ended"})
+    assert found(books) == {Invariant.N_TWICE}
 
 
 def test_requests_that_were_held_back_may_arrive_together() -> None:

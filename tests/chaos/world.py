@@ -52,6 +52,7 @@ class World:
     feishu: Feishu
     witness: Witness
     app_secrets: Mapping[str, str]
+    settings: Mapping[str, str]
     slots: list[Slot] = field(default_factory=list)
     unheard: dict[str, Call] = field(default_factory=dict)
     """Confirmed calls with a reply address that nothing was heard of yet."""
@@ -132,18 +133,16 @@ async def opened_world(
         )
         witness = Witness(feishu, ledger)
         run = f"c{secrets.token_hex(3)}"
-        world = World(run, seed, ledger, stack, feishu, witness, app_secrets)
-        await _open_gateways(world, closing, gateways, settings)
+        world = World(run, seed, ledger, stack, feishu, witness, app_secrets, settings)
+        await _open_gateways(world, closing, gateways)
         await _open_clients(world, closing)
         _in_background(closing, world.witness.watch())
         yield world
         await witness.look()
 
 
-async def _open_gateways(
-    world: World, closing: AsyncExitStack, count: int, settings: Mapping[str, str]
-) -> None:
-    stack, environment = world.stack, _environment(world) | dict(settings)
+async def _open_gateways(world: World, closing: AsyncExitStack, count: int) -> None:
+    stack, environment = world.stack, _environment(world)
     servers = {
         Part.AMQP: URL(stack.rabbitmq_url),
         Part.REDIS: URL(stack.redis_url),
@@ -195,6 +194,7 @@ def _environment(world: World) -> dict[str, str]:
         "LARK_SERVICE_MAX_PROCESSES": "4",
         "LARK_SERVICE_DRAIN_TIMEOUT": "5",
         "API_TIMEOUT": API_TIMEOUT,
+        **world.settings,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tests.chaos.calls import Call
 from tests.chaos.findings import Case, Finding, Invariant
+from tests.chaos.invariants.stores import Memory
 from tests.chaos.ledger import Book, Line, Story
 
 REFUSED_CODES: Final = frozenset(
@@ -26,9 +27,13 @@ def may_have_acted(request: Line) -> bool:
 
 def sent_twice(case: Case) -> Iterator[Finding]:
     """I3: requests of N calls that may have acted."""
+    memory = Memory(case)
     for call, story in _calls(case):
+        if call.klass != "N":
+            continue
         acted = [line for line in story.requests if may_have_acted(line)]
-        if call.klass == "N" and len(acted) > 1:
+        # What is published again after its record is gone is another call.
+        if len(acted) > (len(story.attempts) if memory.may_lack(story) else 1):
             told = ", ".join(f"{line['time']:.3f} ({line['status']})" for line in acted)
             yield Finding(Invariant.N_TWICE, call.id, f"requests at {told}")
 
