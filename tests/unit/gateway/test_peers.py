@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import ConfigError
 from gateway.peers import is_loopback, trusts_anybody, weaknesses, with_ca
+from gateway.settings import load_settings
+from tests.support.tls import Authority
 
 CA = Path("/etc/our ca&1.pem")
 
@@ -119,3 +122,59 @@ def test_a_ca_file_without_tls_is_a_mistake(field: str, url: str) -> None:
 def test_this_machine_has_three_names() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.8.8.8", "::1", "localhost")))
     assert not any(map(is_loopback, ("10.0.0.1", "0.0.0.0", "redis", "localhost.evil.com")))
+
+
+def test_nothing_listens_beyond_this_machine_unless_it_is_told_to(tmp_path: Path) -> None:
+    app = {"LARK_APP_ID": "cli_1", "LARK_APP_SECRET": "s3cret"}
+    assert load_settings(app, tmp_path).health_host == "127.0.0.1"
+
+
+def test_production_names_everything_that_is_doubtful_at_once(tmp_path: Path) -> None:
+    environment = {
+        "LARK_APP_ID": "cli_1",
+        "LARK_APP_SECRET": "s3cret",
+        "LARK_SERVICE_ENV": "production",
+        "LARK_DOMAIN": "http://127.0.0.1:1",
+        "RABBITMQ_URL": "amqp://guest:guest@broker",
+        "REDIS_URL": "redis://cache",
+        "POSTGRES_HOST": "db",
+        "LARK_SERVICE_RABBITMQ_CA_FILE": str(tmp_path / "none.pem"),
+        "API_TIMEOUT": "soon",
+    }
+    with pytest.raises(ConfigError) as error:
+        load_settings(environment, tmp_path)
+    told = str(error.value).splitlines()
+    assert [line.partition(":")[0] for line in told] == [
+        "LARK_SERVICE_RABBITMQ_CA_FILE",
+        "LARK_DOMAIN",
+        "RABBITMQ_URL",
+        "REDIS_URL",
+        "DATABASE_URL",
+        "LARK_SERVICE_SECRET_KEY",
+        "API_TIMEOUT",
+    ]
+    assert "guest@" not in str(error.value)
+
+
+def test_production_takes_servers_of_this_machine_and_a_random_key(tmp_path: Path) -> None:
+    environment = {
+        "LARK_APP_ID": "cli_1",
+        "LARK_APP_SECRET": "s3cret",
+        "LARK_SERVICE_ENV": "production",
+        "LARK_SERVICE_SECRET_KEY": bytes(range(32)).hex(),
+    }
+    assert load_settings(environment, tmp_path).production
+    weak = environment | {"LARK_SERVICE_SECRET_KEY": "5e" * 32}
+    with pytest.raises(ConfigError, match="LARK_SERVICE_SECRET_KEY: holds a key that is no random"):
+        load_settings(weak, tmp_path)
+
+
+def test_a_ca_file_goes_along_with_the_address_that_a_command_asks_for(tmp_path: Path) -> None:
+    file = Authority(tmp_path, "ours").file
+    environment = {
+        "RABBITMQ_URL": "amqps://u:p@broker/",
+        "LARK_SERVICE_RABBITMQ_CA_FILE": str(file),
+        "LARK_SERVICE_REDIS_CA_FILE": str(file),
+    }
+    settings = load_settings(environment, tmp_path, only={"RABBITMQ_URL"})
+    assert settings.rabbitmq_url.get_secret_value() == f"amqps://u:p@broker/?cafile={file}"
