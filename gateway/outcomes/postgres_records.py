@@ -15,7 +15,7 @@ from .decision import Found, State
 from .protocol import Question, Recorded
 from .store import KEEP_SECONDS, LEASE_SECONDS, NOBODY, Begun, StoreAway, Written
 from .together import Asked, Together
-from .values import pack, unpack
+from .values import packed, unpack
 
 _PURGED_AT_ONCE = 1000
 _REST_SECONDS = 1.0
@@ -82,7 +82,7 @@ class PostgresRecords:
 
     async def complete(self, question: Question, recorded: Recorded) -> Recorded:
         """Record how the call ended, unless an end is recorded."""
-        if await self._bounded(self._ends.ask(Asked(question, (pack(recorded),)))):
+        if await self._bounded(self._ends.ask(Asked(question, (await packed(recorded),)))):
             return recorded
         stands = await self.look(question)
         if stands is None or stands.fingerprint != question.fingerprint:

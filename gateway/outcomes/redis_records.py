@@ -7,13 +7,10 @@ first command to a new one fails, and then the epoch is looked at before anythin
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from importlib.resources import files
+from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -23,21 +20,22 @@ from gateway.limits.batches import Batches, Command
 from gateway.redis_client import AWAY
 
 from .decision import Found, State
+from .in_time import in_time
 from .protocol import Question, Recorded
+from .scripts import Script
 from .store import KEEP_SECONDS, LEASE_SECONDS, NOBODY, Begun, StoreAway, Written
-from .values import pack, unpack
+from .values import packed, unpack
 
 _HEAD = 78
 _LONGEST_NAME = 80
-_OWN_SECONDS, _PERIODS = 0.02, 4
-"""A process that looks so much too late whether Redis answered blames itself, some times."""
 _BEGUN = (Begun.TAKEN, Begun.MARKED, Begun.FORGOTTEN)
 
 
 class RedisRecords:
     """Records in Redis; every method raises StoreAway within *timeout* seconds.
 
-    Once Redis was away nobody waits for it until a beat has reached it.
+    Once Redis did not answer nobody waits for it until a beat has reached it. One that is full
+    still tells what it has.
     """
 
     def __init__(
@@ -50,8 +48,8 @@ class RedisRecords:
         self._tag = f"{{{prefix}:outcomes}}"
         self._epoch = f"{self._tag}:epoch"
         self._owners = f"{self._tag}:owners"
-        self._scripts = {name: _Script(name) for name in _NAMES}
-        self._renew = _Script("renew")
+        self._scripts = {name: Script.load(name) for name in _NAMES}
+        self._renew = Script.load("renew")
         self._batches = Batches(self._send)
         self._away = False
         self._renewed_at: float | None = None
@@ -86,7 +84,7 @@ class RedisRecords:
 
     async def complete(self, question: Question, recorded: Recorded) -> Recorded:
         """Record how the call ended, unless an end is recorded."""
-        arguments = (question.fingerprint, self.owner, pack(recorded))
+        arguments = (question.fingerprint, self.owner, await packed(recorded))
         stands = await self._run("complete", question, *arguments)
         return (unpack(stands[_HEAD:]) or recorded) if stands else recorded
 
@@ -103,15 +101,14 @@ class RedisRecords:
         except StoreAway:
             self._away = True
             raise
+        self._away = False
         if isinstance(reply, Exception):
-            self._away = True
             raise _away(reply)
         received = time.monotonic()
         # The lease began at some moment between sending and receiving.
         if self._renewed_at is None or received - self._renewed_at > LEASE_SECONDS:
             self._lapsed_at = received
         self._renewed_at = sent
-        self._away = False
 
     async def leave(self) -> None:
         """End this process's lease."""
@@ -161,7 +158,6 @@ class RedisRecords:
         if any(isinstance(reply, ReadOnlyError) for reply in replies):
             # The address may lead to the new primary by now; the open connections do not.
             await self._redis.connection_pool.disconnect(inuse_connections=False)
-        self._away = self._away or any(isinstance(reply, Exception) for reply in replies)
         return [_away(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
     async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
@@ -169,7 +165,7 @@ class RedisRecords:
         for command in commands:
             pipeline.execute_command(*command)
         try:
-            async with _in_time(self._timeout):
+            async with in_time(self._timeout):
                 return await pipeline.execute(raise_on_error=False)
         except AWAY as error:
             self._away = True
@@ -189,44 +185,6 @@ class RedisRecords:
 
 
 _NAMES = ("claim", "take_over", "begin", "complete", "hand_back")
-
-
-class _Script:
-    """A script as text, and the name by which Redis knows it once it has run."""
-
-    def __init__(self, name: str) -> None:
-        parts = [
-            files(__package__).joinpath(f"{part}.lua").read_text(encoding="utf-8")
-            for part in ("record", name)
-        ]
-        self.text = "\n".join(parts)
-        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-
-
-@asynccontextmanager
-async def _in_time(seconds: float) -> AsyncIterator[None]:
-    """Raise TimeoutError after so many seconds in which this process was awake."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as limit:
-        periods = _PERIODS
-        due = loop.time() + seconds
-        timer: asyncio.TimerHandle | None = None
-
-        def look() -> None:
-            nonlocal due, periods, timer
-            if loop.time() - due > _OWN_SECONDS and periods:
-                # It slept through the moment itself: the answer may have come since.
-                periods -= 1
-                due = loop.time() + seconds
-                timer = loop.call_at(due, look)
-            else:
-                limit.reschedule(loop.time())
-
-        timer = loop.call_at(due, look)
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 def _found(value: bytes, epoch: str, lives: int, age: int) -> Found | None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 
 import orjson
 
 from .protocol import Recorded
 
-_LARGE = 1024
+_LARGE, _HUGE = 1024, 256 * 1024
+
+
+async def packed(recorded: Recorded) -> bytes:
+    """The end as bytes; a huge one is compressed beside the event loop."""
+    size = len(recorded.response or b"") + len(recorded.error or b"")
+    return await asyncio.to_thread(pack, recorded) if size > _HUGE else pack(recorded)
 
 
 def pack(recorded: Recorded) -> bytes:

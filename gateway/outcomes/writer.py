@@ -21,6 +21,7 @@ class Writer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._unwritten = Unwritten()
+        self._full = False
         self._telling: set[asyncio.Task[None]] = set()
 
     @property
@@ -34,8 +35,10 @@ class Writer:
 
     def keep(self, entry: Entry) -> None:
         """Remember an entry for when the store is back."""
-        if self._unwritten.add(entry):
-            log.warning("outcomes dropped: the store is away for too long")
+        dropped = self._unwritten.add(entry)
+        if dropped and not self._full:
+            log.warning("ends of calls are forgotten: their store is away for too long")
+        self._full = self._full or bool(dropped)
 
     async def write(self, entry: Entry) -> None:
         """Tell the store, or remember it."""
@@ -47,6 +50,7 @@ class Writer:
         while entries := self._unwritten.first(_AT_ONCE):
             if not all(await asyncio.gather(*(self._told(entry) for entry in entries))):
                 return
+        self._full = False
 
     def superseded(self, entry: Entry) -> None:
         """Forget an entry: its call was claimed anew."""

@@ -208,6 +208,30 @@ async def test_a_store_that_hangs_costs_one_wait_and_then_nothing(
         cut.redis.release()
 
 
+async def test_a_redis_that_is_full_still_tells_what_it_has(
+    both: tuple[Cuttable, Member], redis: Redis
+) -> None:
+    cut, whole = both
+    claim = await cut.claim()
+    await cut.member.records.complete(claim, end())
+    await redis.config_set("maxmemory", "1")
+    try:
+        keyed = await whole.records.claim(question(klass=K))
+        assert isinstance(keyed, Claim)
+        assert await whole.records.claim(claim.question) == end()
+        await whole.keeper.beat()
+        assert await whole.records.claim(claim.question) == end()
+        once = await whole.records.claim(question())
+        assert isinstance(once, Claim)
+        await whole.records.begin(once)
+        assert await whole.records.complete(once, end("kept")) == end("kept")
+        assert whole.keeper.writer.unwritten == 1
+    finally:
+        await redis.config_set("maxmemory", "0")
+    await whole.keeper.beat()
+    assert await cut.member.records.claim(once.question) == end("kept")
+
+
 async def test_in_postgres_alone_a_call_that_may_be_sent_once_waits_for_it(
     both: tuple[Cuttable, Member], redis: Redis
 ) -> None:
