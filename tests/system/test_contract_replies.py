@@ -168,7 +168,8 @@ async def test_without_a_reply_address_a_success_is_carried_out_in_silence(
         len(producer.replies),
         len(producer.letters),
     )
-    await producer.send(invite(), reply_to=address, correlation_id="silent", message_id="silent")
+    silent = {"correlation_id": "silent", "message_id": secrets.token_hex(4)}
+    await producer.send(invite(), reply_to=address, **silent)
     await eventually(lambda: simulated.world.ledger.last_number > before)
     assert (await producer.call(read())).json["ok"]
     assert len(producer.replies) == replies + 1
