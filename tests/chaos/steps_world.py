@@ -22,12 +22,12 @@ from yarl import URL
 
 from sandbox.feishu import DEFAULT_APP_ID, DEFAULT_SECRET, Options, SandboxFeishu
 from sandbox.stack import Stack
+from tests.support.forks import Fork, end_forks, fork
 from tests.support.producer import Producer
 
 from .steps_network import WatchedProxy, pass_on
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = "from cli.main import main; main()"
 READY_SECONDS = 60.0
 TENANT_TOKEN = "/open-apis/auth/v3/tenant_access_token/internal"
 _WIDE = "1000000/1"
@@ -49,7 +49,7 @@ class Instance:
     def __init__(self, amqp: WatchedProxy, redis: WatchedProxy, log: Path) -> None:
         self.amqp, self.redis = amqp, redis
         self.log = log
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Fork | None = None
 
     @property
     def running(self) -> bool:
@@ -58,14 +58,9 @@ class Instance:
 
     async def start(self, environment: dict[str, str]) -> None:
         """Start the process."""
+        # Forked, since importing takes longer than dying and all that follows it.
         with self.log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", COMMAND, "serve"),
-                cwd=ROOT,
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
+            self._process = await fork("serve", env=environment, cwd=ROOT, stdout=log, stderr=log)
 
     def admit(self) -> None:
         """Let it connect to RabbitMQ."""
@@ -203,8 +198,6 @@ class World:
         inherited = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
         return {
             **inherited,
-            # What is installed may be another checkout than the one that this is a part of.
-            "PYTHONPATH": str(ROOT),
             "LARK_APP_ID": DEFAULT_APP_ID,
             "LARK_APP_SECRET": DEFAULT_SECRET,
             "LARK_DOMAIN": f"http://127.0.0.1:{self.feishu_wire.port}",
@@ -222,6 +215,7 @@ async def open_worlds(number: int) -> AsyncIterator[list[World]]:
     async with AsyncExitStack() as stack:
         folder = _folder()
         stack.callback(_forget, folder)
+        stack.callback(end_forks)
         servers = Stack(folder / "stack", given={})
         stack.callback(servers.stop, purge=True)
         await asyncio.to_thread(servers.start)
