@@ -41,6 +41,8 @@ MUTANTS: Mapping[str, str] = {
     "M11": "no confirm of dead letters",
     "M12": "the token in the text of errors",
 }
+VERDICT: Mapping[str, str] = {"steps": " calls in hand: ", "smoke": "smoke: "}
+"""What a profile prints when it has come to its end, whatever it found."""
 PROFILES: Mapping[str, Sequence[str]] = {
     "steps": (
         *("tests.chaos.steps", "--first", "--worlds", "1", "--kills", "1"),
@@ -63,7 +65,7 @@ class Verdict:
     @property
     def caught(self) -> bool:
         """Whether a promise was seen to be broken; a profile that broke down has seen nothing."""
-        return self.exit_code == CAUGHT
+        return self.exit_code == CAUGHT and VERDICT[self.profile] in self.said
 
 
 def patch_of(mutant: str) -> Path:
@@ -153,7 +155,7 @@ async def run_all(mutants: Sequence[str], profiles: Sequence[str]) -> list[Verdi
     for mutant in (None, *mutants):
         for verdict in await try_out(mutant, profiles):
             verdicts.append(verdict)
-            how = {0: "passed", CAUGHT: "caught"}.get(verdict.exit_code, "broke down")
+            how = "caught" if verdict.caught else "broke down" if verdict.exit_code else "passed"
             what = MUTANTS.get(verdict.mutant, "the product as it is")
             sys.stdout.write(
                 f"{verdict.mutant:<5}{what:<58}{verdict.profile:<7}{how} "

@@ -40,10 +40,10 @@ def test_there_is_a_patch_for_every_mutant_and_no_other() -> None:
 def test_a_mutant_survives_unless_a_profile_saw_a_broken_promise() -> None:
     verdicts = [
         Verdict("M1", "steps", 0, 1.0, ""),
-        Verdict("M1", "smoke", CAUGHT, 1.0, ""),
+        Verdict("M1", "smoke", CAUGHT, 1.0, "smoke: 5 calls, 1 lost"),
         Verdict("M2", "steps", 0, 1.0, ""),
-        Verdict("M3", "steps", 2, 1.0, "a traceback"),
-        Verdict("M4", "steps", CAUGHT, 1.0, ""),
+        Verdict("M3", "steps", CAUGHT, 1.0, "a traceback"),
+        Verdict("M4", "steps", CAUGHT, 1.0, "4 kills, 8 calls in hand: 1 lost"),
     ]
     assert survivors(verdicts) == ["M2", "M3"]
 
