@@ -14,7 +14,7 @@ ARGS ?=
 WORKERS ?= $(if $(RABBITMQ_URL)$(REDIS_URL)$(DATABASE_URL),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: demo test properties check bench bench-limits bench-tokens fuzz proof chaos-steps chaos-mutants audit stack servers node_producer clean help
+.PHONY: demo test properties check bench bench-limits bench-tokens fuzz proof chaos-smoke chaos-matrix chaos-soak chaos-steps chaos-mutants audit stack servers node_producer clean help
 
 demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -57,6 +57,15 @@ fuzz: .venv/dev.stamp ## Any bytes into what reads bytes, 5 minutes each, then t
 
 proof: .venv/dev.stamp servers ## Load and faults on real parts, every id accounted for (15 minutes).
 	$(BIN)/python -m benchmarks.proof $(ARGS)
+
+chaos-smoke: .venv/dev.stamp servers ## Every kind of fault while calls are made, every call accounted for (a minute).
+	$(BIN)/python -m tests.chaos smoke $(ARGS)
+
+chaos-matrix: .venv/dev.stamp servers ## Each family of faults alone, on two and on four gateways (half an hour).
+	$(BIN)/python -m tests.chaos matrix $(ARGS)
+
+chaos-soak: .venv/dev.stamp servers ## All faults for an hour, 250,000 calls.
+	$(BIN)/python -m tests.chaos soak $(ARGS)
 
 chaos-steps: .venv/dev.stamp servers ## Gateways killed at every step of a call, 30 times for each class (an hour).
 	$(BIN)/python -m tests.chaos.steps $(ARGS)

@@ -126,7 +126,7 @@ class Call:
         """Whether Feishu's answer is the one for this call: it repeats the id where it can."""
         if not isinstance(body, dict) or body.get("code") != 0:
             return False
-        data = body.get("data")
+        data: Any = body.get("data")
         if self.klass == "R":
             return bool(data["user"]["open_id"] == f"ou_{self.id}")
         if self.klass == "K":

@@ -77,6 +77,8 @@ class Proxy:
         self.accepted = 0
         self.passed = dict.fromkeys(BOTH, 0)
         """Bytes passed on so far."""
+        self.swallowed = dict.fromkeys(BOTH, 0)
+        """Bytes that vanished so far."""
 
     @property
     def port(self) -> int:
@@ -210,6 +212,7 @@ class Proxy:
             await direction.changed.wait()
         toxics = direction.toxics
         if toxics.blackhole:
+            self.swallowed[way] += len(chunk)
             return True
         if delay := toxics.latency + self._random.uniform(-1, 1) * toxics.jitter:
             await asyncio.sleep(max(0.0, delay))

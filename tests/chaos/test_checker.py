@@ -327,8 +327,8 @@ def test_what_is_broken_is_found(spoil: Callable[[Books], None], invariant: Inva
 
 def test_what_the_contract_admits_is_no_finding() -> None:
     books = good()
-    for klass, kind in (("R", "circuit_open"), ("I", "rate_limited"), ("K", "deadline_exceeded")):
-        call = CALLS[klass]
+    kinds = ("circuit_open", "rate_limited", "deadline_exceeded")
+    for call, kind in zip((CALLS["R"], CALLS["I"], CALLS["K"]), kinds, strict=True):
         refused = failed(call, kind, "not_executed", retryable=True)
         answered(books, call, refused, ok(call, call.number))
     unknown = failed(CALLS["N"], "outcome_unknown", "unknown", retryable=False)
