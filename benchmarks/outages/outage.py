@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
@@ -101,7 +102,11 @@ class Watch:
     async def run(self) -> None:
         """Look every second until cancelled."""
         while True:
-            pages = await asyncio.gather(*(gateway.metrics() for gateway in self.gateways))
+            try:
+                pages = await asyncio.gather(*(gateway.metrics() for gateway in self.gateways))
+            except aiohttp.ClientError:
+                # They are being stopped.
+                return
             self.seen.append(
                 (
                     time.monotonic(),
