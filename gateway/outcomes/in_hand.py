@@ -21,8 +21,8 @@ class Held:
     in_arbiter: bool = False
     """The arbiter has a row of it as well, or alone."""
 
-    def started(self) -> None:
-        """Note that it is started, for who looks how long that takes."""
+    def start(self) -> None:
+        """Note that it is started."""
         self.started_at = time.monotonic()
 
 
@@ -56,6 +56,10 @@ class InHand:
     def any_in_arbiter(self) -> bool:
         """Whether the arbiter must know that this process is alive."""
         return any(held.in_arbiter for held in self._held.values())
+
+    def started(self) -> list[Held]:
+        """The N calls that are started."""
+        return [held for held in self._held.values() if held.started_at is not None]
 
     def oldest_start(self) -> float:
         """Seconds since the start of the N call that runs longest; 0 when none runs."""

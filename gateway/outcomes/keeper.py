@@ -56,11 +56,19 @@ class Keeper:
     async def beat(self) -> None:
         """Do now what `start` has done every second."""
         with contextlib.suppress(StoreAway):  # whoever needs the store finds that out
-            await self._store.beat()
+            if await self._store.beat():
+                await self._mark_again()
             await self.writer.catch_up()
         if self._arbiter is not None and self.in_hand.any_in_arbiter():
             with contextlib.suppress(StoreAway):
                 await self._arbiter.beat()
+
+    async def _mark_again(self) -> None:
+        """Mark what is started once more: a duplicate that finds nothing would be made as well."""
+        started = [held.question for held in self.in_hand.started()]
+        await asyncio.gather(
+            *(self._store.begin(question, "", careful=False) for question in started)
+        )
 
     async def _beat_on(self) -> None:
         while True:

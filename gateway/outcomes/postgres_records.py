@@ -94,13 +94,14 @@ class PostgresRecords:
         together = self._memories if remember else self._lapses
         await self._bounded(together.ask(Asked(question, (keeps_age,))))
 
-    async def beat(self) -> None:
+    async def beat(self) -> bool:
         """Renew this process's lease."""
         sent = time.monotonic()
         await self._bounded(
             self._database.execute(statements.BEAT, self.owner, LEASE_SECONDS), probes=True
         )
         self._renewed_at = sent
+        return False
 
     async def leave(self) -> None:
         """End this process's lease, and clear away those that ended by themselves."""

@@ -89,7 +89,7 @@ class OutcomeRecords:
             if not await mark_start(held, claim, self._store, self._arbiter):
                 self._in_hand.leave(held)
                 raise _taken_over(claim)
-            held.started()
+            held.start()
         claim.started = True
 
     async def complete(self, claim: Claim, recorded: Recorded) -> Recorded:

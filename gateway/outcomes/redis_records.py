@@ -52,6 +52,8 @@ class RedisRecords:
         self._renew = Script.load("renew")
         self._batches = Batches(self._send)
         self._away = False
+        self._seen = b""
+        self._missing = False
         self._renewed_at: float | None = None
         self._lapsed_at = time.monotonic()
 
@@ -93,9 +95,9 @@ class RedisRecords:
         flags = (str(int(remember)), str(int(keeps_age)))
         await self._run("hand_back", question, question.fingerprint, self.owner, *flags)
 
-    async def beat(self) -> None:
+    async def beat(self) -> bool:
         """Renew this process's lease, and the epoch; ends the time in which Redis is away."""
-        sent = time.monotonic()
+        was_away, sent = self._away, time.monotonic()
         try:
             [reply] = await self._pipeline([self._renewal(LEASE_SECONDS)])
         except StoreAway:
@@ -109,6 +111,9 @@ class RedisRecords:
         if self._renewed_at is None or received - self._renewed_at > LEASE_SECONDS:
             self._lapsed_at = received
         self._renewed_at = sent
+        missing = was_away or self._missing or reply != self._seen
+        self._seen, self._missing = reply, False
+        return missing
 
     async def leave(self) -> None:
         """End this process's lease."""
@@ -141,7 +146,7 @@ class RedisRecords:
             reply = await self._batches.ask(command)
             if isinstance(reply, bytes) or reply != [b""]:
                 return reply
-            await self.beat()
+            self._missing = await self.beat()
         raise StoreAway("Redis forgets its epoch again and again")
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:

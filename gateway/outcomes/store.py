@@ -79,8 +79,8 @@ class Store(Protocol):
         """Read a record."""
         ...
 
-    async def beat(self) -> None:
-        """Say that this process is alive."""
+    async def beat(self) -> bool:
+        """Say that this process is alive; whether what it wrote before may be missing."""
         ...
 
     async def leave(self) -> None:

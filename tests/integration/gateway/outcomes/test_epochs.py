@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from gateway.database import Database
 from gateway.errors import NotNow
-from gateway.outcomes.protocol import Claim, InDoubt, Question
+from gateway.outcomes.protocol import Claim, InDoubt, Question, Running
 from gateway.redis_client import connect
 from sandbox.stack import Stack
 from sandbox.stack.redis import Redis as Server
@@ -128,6 +128,17 @@ async def test_a_take_over_that_redis_forgot_keeps_the_zombie_from_starting(
     with pytest.raises(NotNow) as lost:
         await zombie.records.begin(claim)
     assert lost.value.retry_after == 0
+
+
+async def test_a_duplicate_finds_what_is_started_in_the_next_life_too(
+    redis: Redis, pair: tuple[Member, Member], forget: Forget
+) -> None:
+    one, other = pair
+    claim = await claimed(one, question())
+    await one.records.begin(claim)
+    await forget()
+    await one.keeper.beat()
+    assert isinstance(await other.records.claim(claim.question), Running)
 
 
 async def test_an_emptied_redis_is_noticed_by_the_next_command(
