@@ -14,7 +14,7 @@ ARGS ?=
 WORKERS ?= $(if $(RABBITMQ_URL)$(REDIS_URL)$(DATABASE_URL),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: demo test properties check bench bench-limits bench-tokens fuzz proof chaos-smoke chaos-matrix chaos-soak chaos-steps chaos-mutants audit stack servers node_producer clean help
+.PHONY: demo test properties check bench bench-limits bench-tokens bench-outages fuzz proof chaos-smoke chaos-matrix chaos-soak chaos-steps chaos-mutants audit stack servers node_producer clean help
 
 demo: .venv/runtime.stamp servers node_producer ## The main job on private servers and a simulated Feishu.
 	$(BIN)/lark-service demo $(ARGS)
@@ -46,6 +46,9 @@ bench-limits: .venv/bench.stamp servers ## Limits kept and waiting kept short, b
 
 bench-tokens: .venv/dev.stamp servers ## Tokens, apps and secrets at the size of a fleet, and while servers fail.
 	$(BIN)/python -m benchmarks.tokens $(ARGS)
+
+bench-outages: .venv/dev.stamp servers ## What an outage of each component costs, and how soon it is over (a quarter of an hour).
+	$(BIN)/python -m benchmarks.outages $(ARGS)
 
 fuzz: .venv/dev.stamp ## Any bytes into what reads bytes, 5 minutes each, then the properties of all values.
 	$(BIN)/python -m tests.fuzz $(ARGS)
