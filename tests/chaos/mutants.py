@@ -48,7 +48,7 @@ PROFILES: Mapping[str, Sequence[str]] = {
         *("tests.chaos.steps", "--first", "--worlds", "1", "--kills", "1"),
         *("--steps", *_STEPS),
     ),
-    "smoke": ("tests.chaos", "smoke"),
+    "smoke": ("tests.chaos", "smoke", "--seed", "1"),
 }
 
 
