@@ -27,7 +27,7 @@ async def ask(question: Question, store: Store, arbiter: Store | None = None) ->
     for _ in range(_MOST_TRIES):
         found, epoch = await store.claim(question, doubtful=unclaimed)
         if found is None:
-            return _doubt(question, epoch) if unclaimed else _claim(question, store, epoch)
+            return _given(question, store, epoch, doubtful=unclaimed, known=False)
         found = _freed(found, store)
         verdict = decide(question, found)
         if verdict is Verdict.REUSED:
@@ -46,7 +46,7 @@ async def ask(question: Question, store: Store, arbiter: Store | None = None) ->
             return _doubt(question, epoch)
         taken = await store.take_over(question, found, doubtful=doubtful)
         if taken is not None:
-            return _doubt(question, taken) if doubtful else _claim(question, store, taken)
+            return _given(question, store, taken, doubtful=doubtful, known=True)
     raise StoreAway("the record changes again and again")
 
 
@@ -79,8 +79,12 @@ async def _arbitrated(question: Question, arbiter: Store) -> Answer:
         return _doubt(question, "")
 
 
-def _claim(question: Question, store: Store, epoch: str) -> Claim:
-    return Claim(question, store.owner, written=True, epoch=epoch)
+def _given(
+    question: Question, store: Store, epoch: str, *, doubtful: bool, known: bool
+) -> Claim | InDoubt:
+    if doubtful:
+        return _doubt(question, epoch)
+    return Claim(question, store.owner, written=True, epoch=epoch, known=known)
 
 
 def _doubt(question: Question, epoch: str) -> InDoubt:

@@ -38,6 +38,8 @@ class Claim:
     started: bool = False
     epoch: str = ""
     """The life of the store in which it was written."""
+    known: bool = False
+    """Whether its content was on record before: the call may have been attempted."""
 
 
 @dataclass(frozen=True, slots=True)

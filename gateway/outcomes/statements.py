@@ -71,7 +71,10 @@ INSERT INTO outcome_owners (owner, ends_at)
 VALUES ($1, clock_timestamp() + $2 * interval '1 second')
 ON CONFLICT (owner) DO UPDATE SET ends_at = excluded.ends_at
 """
-LEAVE = "DELETE FROM outcome_owners WHERE owner = $1 OR ends_at < clock_timestamp() - interval '1m'"
+LEAVE = """
+DELETE FROM outcome_owners
+WHERE owner = $1 OR ends_at < clock_timestamp() - interval '1 minute'
+"""
 PURGE = """
 DELETE FROM outcomes WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM outcomes WHERE changed_at < clock_timestamp() - $1 * interval '1 second'
