@@ -49,6 +49,9 @@ class Claims:
             recorded = await self._ask(work, work.question)
             if recorded is not None:
                 return recorded
+            if job.claim is not None and job.claim.known and not work.is_copy and job.redeliverable:
+                # Of a copy it was we ourselves who made its content known.
+                work.may_be_sent()
         # What the records hold of an N call says whether it was sent; of others they do not know.
         claimed = job.claim is not None and job.claim.question.klass is ApiClass.NEITHER
         if work.redelivered and not claimed and not job.redeliverable:

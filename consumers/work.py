@@ -67,9 +67,16 @@ class Work:
         """Whether it may have been sent by a delivery before, of which nobody knows the end."""
         return self.envelope.history.redelivered
 
+    def may_be_sent(self) -> None:
+        """A call of its id may have been sent before, and how that ended is not on record."""
+        self._redelivered(now=True)
+
     def is_unsent(self) -> None:
         """It is certain that nothing was executed, whatever became of deliveries before."""
-        history = replace(self.envelope.history, redelivered=False)
+        self._redelivered(now=False)
+
+    def _redelivered(self, *, now: bool) -> None:
+        history = replace(self.envelope.history, redelivered=now)
         self.envelope = replace(self.envelope, history=history)
 
     @property

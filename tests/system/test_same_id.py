@@ -124,6 +124,9 @@ async def test_what_was_not_executed_is_tried_again(
     place, call_id = unique("sim_permission_once"), secrets.token_hex(8)
     first = await producer.call(build(place), message_id=call_id)
     assert_error(first, "permission_denied", "not_executed", retryable=False)
+    late = {"headers": {names.HEADER_DEADLINE: 1}}
+    reply = await producer.call(build(place), message_id=call_id, **late)
+    assert_error(reply, "deadline_exceeded", "not_executed", retryable=True)
     if remembered:
         reply = await producer.call(build(unique("oc")), message_id=call_id)
         assert_error(reply, "id_reused", "not_executed", retryable=False)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from consumers.codec import address_of, open_envelope
 from consumers.work import Work
 from gateway.catalogue import ApiClass
 from gateway.errors import Expired, GatewayError, Refused
-from gateway.outcomes.protocol import Question, Recorded, Running
+from gateway.outcomes.protocol import Claim, Question, Recorded, Running
 from schemas.reply import ErrorType, Outcome
 from tests.support.builders import CLASSES, make_delivery, make_job
 from tests.support.outcomes import SENT, Told, given, in_doubt
@@ -168,6 +169,20 @@ async def test_the_content_of_a_k_call_stays_known_that_was_sent_by_a_lost_proce
     await gate.take(call)
     await gate.end(call, NOT_DONE, TOLD)
     assert [remember for _, remember in records.handed_back] == [True]
+
+
+@pytest.mark.parametrize(("klass", "kept"), [("K", True), ("N", False)])
+async def test_what_was_known_of_a_k_call_stays_known_though_its_repeat_was_never_sent(
+    klass: str, kept: bool
+) -> None:
+    def known(question: Question) -> Claim:
+        return replace(given(question), known=True)
+
+    records, call = Told(known), work(klass)
+    gate = claims(records)
+    assert await gate.take(call) is None
+    await gate.end(call, NOT_DONE, TOLD)
+    assert [remember for _, remember in records.handed_back] == [kept]
 
 
 @pytest.mark.parametrize(("klass", "doubted"), [("N", False), ("K", True)])
