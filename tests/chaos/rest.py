@@ -13,6 +13,7 @@ import aiohttp
 import asyncpg
 import redis.asyncio as aioredis
 
+from tests.chaos.gateways import Slot
 from tests.chaos.ledger import Book
 from tests.chaos.world import World, pids, settled
 from tests.support.canaries import Canaries, add_postgres, add_redis
@@ -24,6 +25,7 @@ _TROUBLE: Final = re.compile(
 _TOLD_TRACEBACK: Final = re.compile(rb"Traceback \(most recent call last\):\n(?:[ \t].*\n)+")
 _OUR_ROOMS: Final = (b"/gateway/", b"/consumers/", b"/schemas/", b"/cli/")
 _TROUBLES_TOLD: Final = 5
+_HEALED_SECONDS: Final = 90.0
 _CONTEXT: Final = 600
 
 
@@ -32,7 +34,7 @@ async def drain(world: World, seconds: float) -> None:
     world.heal()
     await world.feishu.forget_faults()
     await world.feishu.tell("latency", {})
-    await asyncio.gather(*(slot.ready() for slot in world.slots))
+    await asyncio.gather(*(_healed(world, slot) for slot in world.slots))
     await _emptied(world, seconds)
     again = tuple(world.unheard.values())
     await asyncio.gather(*(world.publish(call, reply="durable") for call in again))
@@ -57,6 +59,15 @@ async def look_through(world: World) -> None:
     await _look_for_secrets(world)
     for log in sorted(world.ledger.folder.glob("gateway-*.log")):
         _look_for_trouble(world, log)
+
+
+async def _healed(world: World, slot: Slot) -> None:
+    try:
+        await slot.ready(_HEALED_SECONDS)
+    except TimeoutError:
+        what = f"not ready {_HEALED_SECONDS:g} s after everything was healed"
+        where = f"gateway {slot.number}"
+        world.ledger.write(Book.SIGHTINGS, kind="trouble", where=where, what=what)
 
 
 async def _emptied(world: World, seconds: float) -> None:
