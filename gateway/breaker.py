@@ -26,36 +26,33 @@ FASTER = 1.8
 """How many times their usual rate calls may go that were held back: below twice at any moment."""
 SLOWEST_RATE = 10.0
 """Calls a second that are no spike, however few are usual."""
+USUAL_HALF_LIFE = 120.0
+"""Seconds in which half of a rate is forgotten that is not reached any more."""
 QUIET_SECONDS = 5.0
 GROWTH_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Calls of the window, how many of them failed, and the seconds that they span."""
+    """Calls of the window, how many of them failed, and how many a second are usual."""
 
     total: int = 0
     failed: int = 0
-    seconds: float = 1.0
+    usual: float = 0.0
 
     def __add__(self, other: Count) -> Count:
         return Count(
             self.total + other.total,
             self.failed + other.failed,
-            max(self.seconds, other.seconds),
+            self.usual + other.usual,
         )
 
     def __sub__(self, other: Count) -> Count:
-        return Count(self.total - other.total, self.failed - other.failed, self.seconds)
+        return Count(self.total - other.total, self.failed - other.failed, self.usual - other.usual)
 
     def is_failing(self, least_calls: int) -> bool:
         """Whether so many failed that no more should be sent."""
         return self.total >= least_calls and self.failed >= LEAST_SHARE * self.total
-
-    @property
-    def rate(self) -> float:
-        """Calls a second."""
-        return self.total / self.seconds
 
 
 class Tally:
@@ -64,12 +61,14 @@ class Tally:
     def __init__(self) -> None:
         self._seconds: deque[tuple[int, list[int]]] = deque()
         self._total = self._failed = 0
+        self._usual, self._usual_at = 0.0, 0.0
 
     def add(self, now: float, *, failed: bool) -> None:
         """A call has ended."""
         self._forget(now)
         second = math.floor(now)
         if not self._seconds or self._seconds[-1][0] != second:
+            self._usual, self._usual_at = self._of_late(now), now
             self._seconds.append((second, [0, 0]))
         counts = self._seconds[-1][1]
         counts[0] += 1
@@ -80,14 +79,18 @@ class Tally:
     def count(self, now: float) -> Count:
         """The window that ends now."""
         self._forget(now)
-        if not self._seconds:
-            return Count()
-        return Count(self._total, self._failed, max(1.0, now - self._seconds[0][0]))
+        return Count(self._total, self._failed, self._of_late(now))
 
     def clear(self) -> None:
         """Count anew."""
         self._seconds.clear()
         self._total = self._failed = 0
+
+    def _of_late(self, now: float) -> float:
+        # Where nothing is answered for half a minute only what was before tells what is usual.
+        former = self._usual * 0.5 ** ((now - self._usual_at) / USUAL_HALF_LIFE)
+        rate = self._total / max(1.0, now - self._seconds[0][0]) if self._seconds else 0.0
+        return max(rate, former)
 
     def _forget(self, now: float) -> None:
         while self._seconds and self._seconds[0][0] <= now - WINDOW:

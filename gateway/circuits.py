@@ -142,7 +142,7 @@ class Circuits:
             return
         circuit.unreachable = why is Sign.UNREACHABLE
         count = (circuit.tally if circuit.unreachable else circuit).count(now)
-        circuit.usual = count.rate
+        circuit.usual = count.usual
         circuit.breaker.trip(now)
         circuit.opened_at, circuit.pace = now, None
         self._troubled.add(circuit)

@@ -34,12 +34,14 @@ def main() -> None:
     """Run what the command line names."""
     usual = Options()
     parser = parser_of("benchmarks.outages", __doc__, SCENARIOS)
+    parser.add_argument("--rate", type=float, default=usual.rate, help="calls a second")
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="of an outage")
     parser.add_argument("--before", type=float, default=usual.before, help="seconds before it")
     parser.add_argument("--after", type=float, default=usual.after, help="seconds after it")
     parser.add_argument("--gateways", type=int, default=usual.gateways, help="processes")
     arguments = parse(parser, SCENARIOS)
     options = Options(
+        rate=arguments.rate,
         seconds=arguments.seconds,
         before=arguments.before,
         after=arguments.after,

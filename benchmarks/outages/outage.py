@@ -23,9 +23,10 @@ from sandbox.stack.server import Server
 
 from .gate import Gate
 
-LIMITS = {calls.USERS: "30/1", calls.MESSAGES: "30/1", calls.DOCUMENTS: "15/1"}
-RATE = 60.0
-"""Calls a second, of each API four fifths of its limit."""
+SHARES = {calls.USERS: 0.4, calls.MESSAGES: 0.4, calls.DOCUMENTS: 0.2}
+"""Of the APIs in what `calls.mixed` makes."""
+LOAD = 0.8
+"""Of what the limits allow."""
 AROUND_SECONDS = 5.0
 MINUTE = 60.0
 LEAST_GOODPUT = 0.95
@@ -39,6 +40,8 @@ _EVERYTHING = {"count": 1_000_000_000}
 class Options:
     """Seconds of an outage, of the time before it and of the time after it; processes."""
 
+    rate: float = 60.0
+    """Calls a second."""
     seconds: float = 30.0
     before: float = 20.0
     after: float = 60.0
@@ -140,7 +143,8 @@ def _total(page: str, family: str) -> float:
 
 @asynccontextmanager
 async def _site(options: Options) -> AsyncIterator[Site]:
-    async with Fleet(site_limits=LIMITS, sandbox_options=("--no-limits",)) as fleet:
+    limits = {api: f"{math.ceil(options.rate * share / LOAD)}/1" for api, share in SHARES.items()}
+    async with Fleet(site_limits=limits, sandbox_options=("--no-limits",)) as fleet:
         url = URL(fleet.sandbox_url)
         async with Gate(url.host or "", url.port or 0) as gate:
             await fleet.start_gateways(options.gateways, LARK_DOMAIN=gate.url)
@@ -155,7 +159,7 @@ async def measure(name: str, outage: Outage, options: Options) -> Findings:
         watch = Watch(site.fleet.gateways)
         watching = asyncio.create_task(watch.run())
         whole = options.before + options.seconds + options.after
-        load = asyncio.create_task(_offer(site.producer, whole))
+        load = asyncio.create_task(_offer(site.producer, options.rate, whole))
         await asyncio.sleep(options.before)
         broken = time.monotonic()
         await outage(site, options.seconds)
@@ -182,11 +186,11 @@ async def measure(name: str, outage: Outage, options: Options) -> Findings:
     return findings
 
 
-async def _offer(producer: Producer, seconds: float) -> list[Line]:
+async def _offer(producer: Producer, rate: float, seconds: float) -> list[Line]:
     """Offer mixed calls at a steady rate, whatever becomes of them or of the broker."""
     mixed, began, tasks = random.Random(1), time.monotonic(), []
-    for number in range(int(seconds * RATE)):
-        await asyncio.sleep(max(0.0, began + number / RATE - time.monotonic()))
+    for number in range(int(seconds * rate)):
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
         tasks.append(asyncio.create_task(producer.call(calls.mixed(mixed))))
     return list(await asyncio.gather(*tasks))
 

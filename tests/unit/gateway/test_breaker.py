@@ -53,8 +53,21 @@ def test_what_is_older_than_the_window_does_not_count() -> None:
     for second in range(40):
         tally.add(float(second), failed=second < 20)
     count = tally.count(39.0)
-    assert (count.total, count.failed, count.seconds) == (30, 10, 29.0)
-    assert tally.count(200.0) == Count()
+    assert (count.total, count.failed) == (30, 10)
+    count = tally.count(200.0)
+    assert (count.total, count.failed) == (0, 0)
+
+
+def test_what_is_usual_outlives_half_a_minute_without_answers() -> None:
+    tally = Tally()
+    for tick in range(600):
+        tally.add(tick / 10, failed=False)
+    assert tally.count(60.0).usual == pytest.approx(10, rel=0.1)
+    tally.add(91.0, failed=True)
+    count = tally.count(91.0)
+    assert (count.total, count.failed) == (1, 1)
+    assert 8 < count.usual < 10
+    assert tally.count(1000.0).usual < 0.1
 
 
 def test_it_lets_everything_through_until_it_is_tripped() -> None:
