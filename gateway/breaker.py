@@ -88,7 +88,7 @@ class Tally:
 
     def _of_late(self, now: float) -> float:
         # Where nothing is answered for half a minute only what was before tells what is usual.
-        former = self._usual * 0.5 ** ((now - self._usual_at) / USUAL_HALF_LIFE)
+        former = self._usual * math.exp2((self._usual_at - now) / USUAL_HALF_LIFE)
         rate = self._total / max(1.0, now - self._seconds[0][0]) if self._seconds else 0.0
         return max(rate, former)
 

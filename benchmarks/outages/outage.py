@@ -158,12 +158,14 @@ async def measure(name: str, outage: Outage, options: Options) -> Findings:
     async with _site(options) as site:
         watch = Watch(site.fleet.gateways)
         watching = asyncio.create_task(watch.run())
-        whole = options.before + options.seconds + options.after
-        load = asyncio.create_task(_offer(site.producer, options.rate, whole))
+        enough = asyncio.Event()
+        load = asyncio.create_task(_offer(site.producer, options.rate, enough))
         await asyncio.sleep(options.before)
         broken = time.monotonic()
         await outage(site, options.seconds)
         healed = time.monotonic()
+        await asyncio.sleep(options.after)
+        enough.set()
         lines = await load
         await site.producer.answered(lines, 75)
         watching.cancel()
@@ -186,11 +188,12 @@ async def measure(name: str, outage: Outage, options: Options) -> Findings:
     return findings
 
 
-async def _offer(producer: Producer, rate: float, seconds: float) -> list[Line]:
+async def _offer(producer: Producer, rate: float, enough: asyncio.Event) -> list[Line]:
     """Offer mixed calls at a steady rate, whatever becomes of them or of the broker."""
-    mixed, began, tasks = random.Random(1), time.monotonic(), []
-    for number in range(int(seconds * rate)):
-        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+    mixed, began = random.Random(1), time.monotonic()
+    tasks: list[asyncio.Task[Line]] = []
+    while not enough.is_set():
+        await asyncio.sleep(max(0.0, began + len(tasks) / rate - time.monotonic()))
         tasks.append(asyncio.create_task(producer.call(calls.mixed(mixed))))
     return list(await asyncio.gather(*tasks))
 
