@@ -52,7 +52,7 @@ def _load(rate: float, seconds: float, **fields: tuple[int, ...]) -> Load:
 SMOKE: Final = Shape(
     "smoke",
     gateways=2,
-    load=_load(40, 38, timeouts=(5, 10, 20)),
+    load=Load(40, 38, 1600, timeouts=(5, 10, 20)),
     plan=Plan(36, every=1.2, slots=2, stretch=0.1, pairs=0.12),
     drain=40,
 )

@@ -29,9 +29,12 @@ async def run(shape: Shape, seed: int, folder: Path) -> tuple[list[Finding], dic
     strikes = shape.strikes(seed)
     _prepare(folder, strikes)
     async with opened_world(folder, seed, shape.gateways, shape.settings) as world:
-        offering = asyncio.create_task(world.offer(shape.load))
+        struck = asyncio.Event()
+        offering = asyncio.create_task(world.offer(shape.load, struck))
         await asyncio.sleep(_WARM_UP_SECONDS)
-        await asyncio.gather(offering, Nemesis(world).strike_all(strikes))
+        await Nemesis(world).strike_all(strikes)
+        struck.set()
+        await offering
         worked = time.monotonic() - began
         await drain(world, shape.drain)
         await look_through(world)

@@ -32,7 +32,7 @@ API_TIMEOUT: Final = "8"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is offered: calls a second, for so long or until there were so many."""
+    """What is offered: calls a second, for so long and while faults strike, but only so many."""
 
     rate: float
     seconds: float
@@ -64,8 +64,8 @@ class World:
         """Something was heard of a call."""
         self.unheard.pop(call_id, None)
 
-    async def offer(self, load: Load) -> None:
-        """Publish the mix at a steady rate, while connected, whatever becomes of it."""
+    async def offer(self, load: Load, struck: asyncio.Event) -> None:
+        """Publish the mix at a steady rate while connected; `struck`: no fault is left."""
         random_ = random.Random(self.seed)
         due = time.monotonic()
         end = due + load.seconds
@@ -74,7 +74,7 @@ class World:
                 await self.producer.connected()
                 # What could not be published while nobody was connected is not made up for.
                 due = max(due + 1 / load.rate, time.monotonic() - _BEHIND_SECONDS)
-                if due > end:
+                if due > end and struck.is_set():
                     return
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 call = draw(random_, self.run, self.seed, number, load.replies, load.timeouts)
