@@ -42,9 +42,7 @@ async def world(
         (Step.C6, Klass.K),
         (Step.C7, Klass.K),
         (Step.C7, Klass.N),
-        (Step.C8, Klass.K),
         (Step.C8, Klass.N),
-        (Step.C9, Klass.N),
         (Step.C10, Klass.N),
     ],
 )
