@@ -133,8 +133,8 @@ class Settings(BaseModel):
     breaker_calls: Annotated[int, Field(alias="LARK_SERVICE_BREAKER_CALLS", ge=5, le=1_000_000)] = (
         Field(
             default=20,
-            description="Calls of 30 s of which half must fail before no more are sent for a while, "
-            "in each process for each API, app and host.",
+            description="Calls of 30 s of which half must fail before no more are sent for a "
+            "while, in each process for each API, app and host.",
         )
     )
     health_host: Annotated[str, Field(alias="LARK_SERVICE_HEALTH_HOST")] = Field(
