@@ -164,12 +164,19 @@ async def run_all(mutants: Sequence[str], profiles: Sequence[str]) -> list[Verdi
             what = MUTANTS.get(verdict.mutant, "the product as it is")
             sys.stdout.write(
                 f"{verdict.mutant:<5}{what:<58}{verdict.profile:<7}{how} "
-                f"after {verdict.seconds:.0f} s\n"
+                f"after {verdict.seconds:.0f} s{_finding(verdict.said) if verdict.caught else ''}\n"
             )
             sys.stdout.flush()
         if mutant is None and any(verdict.exit_code for verdict in verdicts):
             break
     return verdicts
+
+
+def _finding(said: str) -> str:
+    """The first line that names a broken promise, where one does."""
+    lines = [line.strip() for line in said.splitlines()]
+    telling = (line for line in lines if "BROKEN" in line or line.endswith("}"))
+    return f": {next(telling, lines[-1])}"
 
 
 def parser() -> argparse.ArgumentParser:

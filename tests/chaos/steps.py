@@ -83,7 +83,7 @@ class Run:
         began, tally = time.monotonic(), self.tallies[step, klass]
         for _ in range(self._kills):
             struck = await steps_kills.kill_at(world, step, klass, self._calls, self._id)
-            tally.add(struck.calls, ORACLE[step][klass], parked=struck.parked)
+            tally.add(struck.calls, ORACLE[struck.step][klass], parked=struck.parked)
             if struck.note:
                 self.notes.append(f"{step.value} {klass.value}: {struck.note}")
             if self._first and tally.broken:

@@ -8,12 +8,16 @@ from typing import Any
 
 from .steps_oracle import MEANING, ORACLE, Broken, Klass, Step, Tally
 
+_SECOND = ("second_executions", "second_replies")
 Tallies = Mapping[tuple[Step, Klass], Tally]
 
 
 def totals(tallies: Iterable[Tally]) -> dict[str, int]:
     """What is counted over all cells; every promise is there, also those that were kept."""
-    sums: Counter[str] = Counter({promise.value: 0 for promise in Broken})
+    counted = ("kills", "unparked", "calls", "outcome_unknown", *_SECOND)
+    sums: Counter[str] = Counter(
+        dict.fromkeys([*(promise.value for promise in Broken), *counted], 0)
+    )
     for tally in tallies:
         sums.update(kills=tally.kills, unparked=tally.unparked, calls=tally.calls)
         sums.update(outcome_unknown=tally.unknown, second_executions=tally.second_executions)

@@ -99,6 +99,7 @@ def test_a_kill_counts_once_however_many_calls_it_struck() -> None:
 def test_the_table_names_each_step_once_and_the_report_every_cell() -> None:
     tally = Tally()
     tally.add([seen(Klass.R)], ORACLE[Step.C5][Klass.R], parked=True)
+    assert "0 of 0 N calls" in as_table({(Step.C5, Klass.R): tally})
     tallies = {(Step.C5, Klass.R): tally, (Step.C7, Klass.N): Tally()}
     table = as_table(tallies)
     assert "C5    1/1" in table
