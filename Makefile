@@ -21,7 +21,8 @@ demo: .venv/runtime.stamp servers node_producer ## The main job on private serve
 
 test: .venv/dev.stamp servers ## All tests, on private servers, and what they cover.
 	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report= --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/pytest --cov --cov-report= --numprocesses $(WORKERS) \
+	    --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(BIN)/python tests/support/coverage_by_room.py $(ROOMS)
 
 properties: .venv/dev.stamp servers ## Limiter and outcome records against simple models, 10,000 sequences.

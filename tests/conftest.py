@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests.support.collected import arrange, unmeasured
 from tests.support.forks import end_forks
 from tests.support.services import (
     database_url,
@@ -23,6 +24,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 assert hypothesis.__version__
 
 __all__ = ["database_url", "idle_stack", "rabbitmq_url", "redis_url", "stack", "vhosts"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    arrange(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with unmeasured(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
