@@ -192,7 +192,7 @@ async def open_process(
             prefetch=settings.prefetch,
         )
         parts.apps.on_change(calls.look_again)
-        dead = DeadLetterHandler(endings, database, metrics, producers)
+        dead = DeadLetterHandler(endings, database, metrics, producers, pipeline)
         letters = {"dead letters": Source(Topology.shared(), dead.queues)}
         queues = OverflowQueues(
             url,

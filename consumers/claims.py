@@ -15,6 +15,8 @@ from .work import Work
 
 PATIENCE_SECONDS = 1.0
 """How long a delivery waits in hand while another one of its call id is carried out."""
+MISSED_SECONDS = 4.0
+"""After so long a process that is gone is missed, and its calls are in doubt."""
 LONGEST_RUNG = 60
 """Seconds on a retry rung after which it asks again, at the latest."""
 
@@ -57,6 +59,23 @@ class Claims:
         if work.redelivered and not claimed and not job.redeliverable:
             raise redelivered_unsafe(job)
         return None
+
+    async def of_expired(self, work: Work) -> Recorded | None:
+        """How a call ended whose time ran out in its queue; None where it was surely not sent.
+
+        Raises Refused where it may have been, by a process that is gone.
+        """
+        if work.question is None:
+            return None
+        found = await self._outcomes.claim(work.question)
+        if isinstance(found, Running):
+            await self._outcomes.ended(found, MISSED_SECONDS)
+            found = await self._outcomes.claim(work.question)
+        if isinstance(found, InDoubt):
+            raise _in_doubt(work, found.claim)
+        if isinstance(found, Claim):
+            work.job.claim = found
+        return found if isinstance(found, Recorded) else None
 
     async def end(self, work: Work, error: GatewayError | None, said: Recorded) -> Recorded:
         """Record how the call ended, where that is to be; returns what is to be said of it.

@@ -27,6 +27,7 @@ from .body import parse_call
 from .codec import Delivery, Poison, address_of, check_reply_to, open_envelope
 from .copies import kept_properties
 from .endings import Endings
+from .pipeline import IN_QUEUE, Pipeline
 from .settlement import end_unopened
 
 PAUSE_SECONDS = 2.0
@@ -42,9 +43,15 @@ class DeadLetterHandler:
     queues = (names.DEAD_LETTER_QUEUE, names.UNROUTED)
 
     def __init__(
-        self, endings: Endings, database: Database, metrics: Metrics, producers: ProducerGrants
+        self,
+        endings: Endings,
+        database: Database,
+        metrics: Metrics,
+        producers: ProducerGrants,
+        pipeline: Pipeline,
     ) -> None:
         self._endings = endings
+        self._pipeline = pipeline
         self._producers = producers
         self._database = database
         self._metrics = metrics
@@ -73,7 +80,12 @@ class DeadLetterHandler:
         # An exchange or a routing key in it may be a producer's own: RabbitMQ up to 3.13 counts on
         # in an entry of the same queue and reason that it finds.
         origin = replace(delivery, queue=queue, exchange=_exchange_to(queue))
-        await self._end(origin, _why(origin, str(death.get("reason")), self._producers))
+        why = _why(origin, str(death.get("reason")), self._producers)
+        # A process that is gone may have sent it before it came back to its queue.
+        expired = isinstance(why, Expired)
+        if expired and await self._pipeline.end_expired(origin, _alias_of(queue)):
+            return
+        await self._end(origin, why)
 
     async def _end(self, delivery: Delivery, problem: Poison | GatewayError) -> None:
         address = address_of(delivery)
@@ -121,6 +133,11 @@ def _exchange_to(queue: str) -> str:
     return names.REENTER_EXCHANGE if again else names.CALLS_EXCHANGE
 
 
+def _alias_of(queue: str) -> str:
+    """The alias in a name that RabbitMQ wrote down; empty where there is none."""
+    return names.alias_of(queue) if queue.count(".") > 1 else ""
+
+
 def _unrouted() -> Poison:
     message = "routing key: must be <alias>.<lane> of a known app, lane interactive or bulk"
     return Poison(DeadReason.UNROUTED, ErrorType.UNROUTED, message)
@@ -136,12 +153,11 @@ def _why(origin: Delivery, reason: str, producers: ProducerGrants) -> Poison | G
             message = "the gateway gave the call up after repeated crashes"
             return Poison(DeadReason.DELIVERY_LIMIT, ErrorType.INTERNAL, message)
         history = open_envelope(origin).history
-        call, words = parse_call(origin.body), origin.queue.split(".")
-        alias = words[2] if len(words) > 2 else ""
+        call, alias = parse_call(origin.body), _alias_of(origin.queue)
         producers.check(history.producer, alias, call, sent=history.attempts > 0)
     except (Poison, GatewayError) as broken:
         return broken
-    return Expired("the call's time ran out in its queue")
+    return Expired(IN_QUEUE)
 
 
 def alias_in(routing_key: str) -> str | None:

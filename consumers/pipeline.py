@@ -7,7 +7,7 @@ import time
 
 import structlog
 
-from gateway.errors import GatewayError, Refused
+from gateway.errors import Expired, GatewayError, Refused
 from gateway.executor import Ended
 from gateway.metrics import Metrics
 from gateway.outcomes.protocol import Recorded
@@ -29,6 +29,7 @@ from .work import Work
 
 LONGEST_SLEEP = 1.0
 """Seconds that a retry is slept in the process; a longer pause is spent on a retry rung."""
+IN_QUEUE = "the call's time ran out in its queue"
 
 log = structlog.get_logger()
 
@@ -85,6 +86,24 @@ class Pipeline:
     async def end_defect(self, delivery: Delivery, alias: str) -> None:
         """End a delivery whose processing broke down, so that it does not come back for ever."""
         await self._end_unopened(delivery, alias, _defect())
+
+    async def end_expired(self, delivery: Delivery, alias: str) -> bool:
+        """End a call whose time ran out in its queue; False where no record can know more of it."""
+        try:
+            work = self._opener.open(delivery, alias)
+        except (Poison, GatewayError):
+            return False
+        if work.question is None:
+            return False
+        error: GatewayError = Expired(IN_QUEUE)
+        try:
+            if recorded := await self._claims.of_expired(work):
+                await self._say_again(work, recorded)
+                return True
+        except GatewayError as raised:
+            error = raised
+        await self._finish(work, finish(error, has_reply_to=work.has_reply_to), Ended(None, error))
+        return True
 
     async def _carry(self, work: Work) -> bool:
         if work.lane == "interactive":

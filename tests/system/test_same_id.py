@@ -257,9 +257,18 @@ async def test_a_crash_leaves_one_call_in_doubt_and_its_neighbours_unharmed(
     await second.terminate()
     doubted, repeated = unique("sim_slow_60s_once"), unique("sim_slow_60s_once")
     neighbours = [unique("oc") for _ in range(10)]
-    calls = {doubted: invite(doubted), repeated: send(repeated)}
+    expired = unique("sim_slow_60s_once")
+    calls = {doubted: invite(doubted), repeated: send(repeated), expired: invite(expired)}
+    over = time.time() + 8
     held = {
-        place: asyncio.create_task(producer.call(call, message_id=place, within=30))
+        place: asyncio.create_task(
+            producer.call(
+                call,
+                message_id=place,
+                within=30,
+                expiration="8000" if place == expired else None,
+            )
+        )
         for place, call in calls.items()
     }
     await eventually(lambda: all(requests_of(simulated, place) for place in calls))
@@ -271,6 +280,8 @@ async def test_a_crash_leaves_one_call_in_doubt_and_its_neighbours_unharmed(
     await eventually(lambda: sum(task.done() for task in waiting) >= 4)
     await gateway.kill()
     assert not all(requests_of(simulated, place) for place in neighbours)
+    # RabbitMQ gives up what has expired meanwhile, and does not say that it was delivered before.
+    await eventually(lambda: time.time() > over)
     await second.start()
     unknown, known = await held[doubted], await held[repeated]
     assert_error(unknown, "outcome_unknown", "unknown", retryable=False)
@@ -280,6 +291,8 @@ async def test_a_crash_leaves_one_call_in_doubt_and_its_neighbours_unharmed(
     again = await producer.call(invite(doubted), message_id=doubted)
     assert_repeated(unknown, again)
     assert len(requests_of(simulated, doubted)) == 1
+    assert_error(await held[expired], "outcome_unknown", "unknown", retryable=False)
+    assert len(requests_of(simulated, expired)) == 1
     assert known.json["ok"], known.json
     keys = [entry["key"] for entry in requests_of(simulated, repeated)]
     assert keys == [derive_key("default", repeated)] * 2

@@ -9,6 +9,7 @@ import pytest
 
 from consumers.dead_letters import DeadLetterHandler
 from consumers.endings import Endings
+from consumers.pipeline import Pipeline
 from consumers.settlement import Finish
 from gateway.database import Database
 from gateway.metrics import Metrics
@@ -29,6 +30,13 @@ class Ended:
         self.endings.append(ending)
 
 
+class NothingKnown:
+    """Stands in for the pipeline: no record knows of the call."""
+
+    async def end_expired(self, delivery: Any, alias: Any) -> bool:
+        return False
+
+
 @pytest.mark.parametrize(
     ("queue", "user", "body", "type_"),
     [
@@ -45,7 +53,10 @@ async def test_a_call_that_expired_without_a_grant_was_forbidden(
 ) -> None:
     producers, ended = ProducerGrants(dimensions()), Ended()
     producers.replace([Grant("billing", "default", read_apis("*"))])
-    handler = DeadLetterHandler(cast(Endings, ended), cast(Database, None), Metrics(), producers)
+    handler = DeadLetterHandler(
+        *(cast(Endings, ended), cast(Database, None), Metrics(), producers),
+        cast(Pipeline, NothingKnown()),
+    )
     headers = {"x-death": [{"queue": queue, "reason": "expired"}]}
     delivery = make_delivery(orjson.dumps(body), queue="lark.dead", user_id=user, headers=headers)
 
