@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -25,6 +27,9 @@ from .scheduler import Scheduler
 
 DATABASE_PAUSE = 2.0
 """Seconds between two looks at Postgres."""
+
+CANCEL_SECONDS = 1.0
+"""How long a task may take to end once it is cancelled, before it is cancelled again."""
 
 log = structlog.get_logger()
 
@@ -79,8 +84,7 @@ class Process:
             ]
             await stop.wait()
             await self._drain(at_once)
-            for task in tasks:
-                task.cancel()
+            await end(tasks)
 
     async def _once_settled(self) -> None:
         """Leave calls in their queues until it is known who may make them."""
@@ -125,3 +129,12 @@ class Process:
         self.scheduler.close()
         for intake in (self.calls, self.overflow, self.dead):
             await intake.finish(max(0.0, until - time.monotonic()))
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until all have ended: a channel that is being opened can swallow a cancel."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
