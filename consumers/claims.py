@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from gateway.catalogue import ApiClass
@@ -15,6 +16,9 @@ from .work import Work
 
 PATIENCE_SECONDS = 1.0
 """How long a delivery waits in hand while another one of its call id is carried out."""
+UNANSWERED_SECONDS = 10.0
+"""How long a call in doubt waits for a store that may know how it ended, while none answers."""
+_ASK_AGAIN_SECONDS = 0.25
 MISSED_SECONDS = 4.0
 """After so long a process that is gone is missed, and its calls are in doubt."""
 LONGEST_RUNG = 60
@@ -107,10 +111,14 @@ class Claims:
         await self._outcomes.hand_back(claim, remember=True)
 
     async def _ask(self, work: Work, question: Question) -> Recorded | None:
-        patient_until = time.monotonic() + PATIENCE_SECONDS
+        asked = time.monotonic()
+        patient_until, left = asked + PATIENCE_SECONDS, work.job.deadline - time.time()
+        answerable_until = asked + min(UNANSWERED_SECONDS, left - _ASK_AGAIN_SECONDS)
         while True:
             found = await self._outcomes.claim(question)
             match found:
+                case InDoubt(claim=claim) if not claim.written and _is_before(answerable_until):
+                    await asyncio.sleep(_ASK_AGAIN_SECONDS)
                 case Claim():
                     work.job.claim = found
                     return None
@@ -142,6 +150,10 @@ class Claims:
             await self._outcomes.ended(running, min(patience, left))
         finally:
             self._waiting -= 1
+
+
+def _is_before(end: float) -> bool:
+    return time.monotonic() < end
 
 
 def _in_doubt(work: Work, claim: Claim) -> GatewayError:
