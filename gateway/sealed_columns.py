@@ -58,5 +58,7 @@ NOT_SECRET: Final = {
     "token_leases.failure": "words for people",
     "token_drops.fingerprint": "a digest",
     "dead_letters.body": "the producer's own",
+    "outcomes.fingerprint": "a digest",
+    "outcomes.recorded": "what Feishu answered",
 }
 """The other columns of bytes, and what they hold."""
