@@ -34,6 +34,12 @@ def told_to_stop() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def stop_if_told() -> None:
+    """Raise CancelledError where the client library swallowed one that was meant for this task."""
+    if told_to_stop():
+        raise asyncio.CancelledError
+
+
 async def open_connection(url: str, role: str) -> AbstractConnection:
     """Connect once; raise what the client library raises, within ten seconds."""
     carry_any_message()
@@ -100,6 +106,7 @@ class Link:
                 self._lost.clear()
                 connection.close_callbacks.add(self._closed)
                 await set_up(connection)
+                stop_if_told()
                 pause = FIRST_PAUSE
                 await self._lost.wait()
                 log.warning("connection to RabbitMQ lost", connection=self._role)
@@ -116,6 +123,7 @@ class Link:
                     connection.close_callbacks.discard(self._closed)
                 tear_down()
                 await close_quietly(connection)
+            stop_if_told()
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311  jitter
             pause = min(LONGEST_PAUSE, pause * 2)
             self._on_reconnect()

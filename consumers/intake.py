@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractConnection
 
 from gateway.metrics import Metrics
 
-from .connection import Link, open_channel, told_to_stop
+from .connection import Link, open_channel, stop_if_told, told_to_stop
 from .taker import Handler
 from .takers import Takers
 from .topology import Topology
@@ -127,6 +127,7 @@ class Intake:
                         raise
                 except Exception as error:  # noqa: BLE001  aiormq raises bare Exceptions too
                     log.warning("not declared", reason=f"{type(error).__name__}: {error}"[:300])
+            stop_if_told()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._news.wait()
