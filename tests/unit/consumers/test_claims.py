@@ -17,7 +17,7 @@ from consumers.codec import address_of, open_envelope
 from consumers.work import Work
 from gateway.catalogue import ApiClass
 from gateway.errors import Expired, GatewayError, Refused
-from gateway.outcomes.protocol import Claim, Question, Recorded, Running
+from gateway.outcomes.protocol import Claim, InDoubt, Question, Recorded, Running
 from schemas.reply import ErrorType, Outcome
 from tests.support.builders import CLASSES, make_delivery, make_job
 from tests.support.outcomes import SENT, Told, given, in_doubt
@@ -88,6 +88,19 @@ async def test_a_call_is_claimed_once_and_ends_once() -> None:
 async def test_a_call_that_has_ended_is_answered_from_its_record(redelivered: bool) -> None:
     records = Told(lambda _: SENT)
     assert await claims(records).take(work(redelivered=redelivered)) is SENT
+
+
+async def test_while_no_store_answers_a_call_in_doubt_waits_for_one() -> None:
+    nobody = Claim(work().question or pytest.fail(), owner="", written=False, started=True)
+    answers = [InDoubt(nobody.question, nobody), SENT]
+    assert await claims(Told(lambda _: answers.pop(0))).take(work(redelivered=True)) is SENT
+
+
+async def test_before_its_deadline_it_is_told_that_nobody_knows() -> None:
+    nobody = Claim(work().question or pytest.fail(), owner="", written=False, started=True)
+    call = work(redelivered=True, left=0.1)
+    error = await error_of(claims(Told(lambda _: InDoubt(nobody.question, nobody))).take(call))
+    assert error.type is ErrorType.OUTCOME_UNKNOWN
 
 
 async def test_another_content_is_refused() -> None:
