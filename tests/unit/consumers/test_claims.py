@@ -90,16 +90,17 @@ async def test_a_call_that_has_ended_is_answered_from_its_record(redelivered: bo
     assert await claims(records).take(work(redelivered=redelivered)) is SENT
 
 
+def unanswered(question: Question) -> InDoubt:
+    return InDoubt(question, Claim(question, owner="", written=False, started=True))
+
+
 async def test_while_no_store_answers_a_call_in_doubt_waits_for_one() -> None:
-    nobody = Claim(work().question or pytest.fail(), owner="", written=False, started=True)
-    answers = [InDoubt(nobody.question, nobody), SENT]
-    assert await claims(Told(lambda _: answers.pop(0))).take(work(redelivered=True)) is SENT
+    records = Told(unanswered, lambda _: SENT)
+    assert await claims(records).take(work(redelivered=True)) is SENT
 
 
 async def test_before_its_deadline_it_is_told_that_nobody_knows() -> None:
-    nobody = Claim(work().question or pytest.fail(), owner="", written=False, started=True)
-    call = work(redelivered=True, left=0.1)
-    error = await error_of(claims(Told(lambda _: InDoubt(nobody.question, nobody))).take(call))
+    error = await error_of(claims(Told(unanswered)).take(work(redelivered=True, left=0.1)))
     assert error.type is ErrorType.OUTCOME_UNKNOWN
 
 
