@@ -122,7 +122,8 @@ def _agree(reason: str, kind: str) -> bool:
 def _conflicts(call: Call, story: Story, *, may_lack: bool) -> Iterator[str]:
     """A recorded end is the only one from then on; `may_lack`: unless its record was lost."""
     settled = [line for line in story.replies if _is_recorded(call, line)]
-    successes = {_content(call, line) for line in settled if line["body"]["ok"]}
+    again = may_lack or call.klass == "K"
+    successes = {_content(line, again=again) for line in settled if line["body"]["ok"]}
     if len(successes) > 1:
         yield f"{len(successes)} different answers: {' / '.join(sorted(successes))}"
     if may_lack:
@@ -145,10 +146,11 @@ def _is_recorded(call: Call, line: Line) -> bool:
     return outcome == "executed" or (call.klass == "N" and outcome == "unknown")
 
 
-def _content(call: Call, line: Line) -> str:
+def _content(line: Line, *, again: bool) -> str:
     response = line["body"]["response"]
-    if call.klass == "K":
-        # Made again with its key it gets the same answer, under another log id.
+    if again:
+        # Made again, by its key or after its record was lost, it gets the same answer under another
+        # log id.
         response = {name: response[name] for name in ("status", "body")}
     return json.dumps(response, sort_keys=True)
 
