@@ -25,12 +25,13 @@ from benchmarks.scenarios import Scenario, parse, parser_of, perform
 from gateway.catalogue import ApiClass
 from gateway.database import Database
 from gateway.errors import NotNow
-from gateway.limits.batches import Batches, Command
+from gateway.limits.batches import Batches
 from gateway.metrics import Metrics
 from gateway.outcomes.build import Place, build_outcomes
 from gateway.outcomes.protocol import Claim, Question, Recorded
 from gateway.outcomes.records import OutcomeRecords
 from gateway.redis_client import connect
+from gateway.redis_scripts import Command
 from sandbox.stack import Stack
 
 LOCAL = Path(".local")

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-Command = tuple[str | int, ...]
+from gateway.redis_scripts import Command
+
 Send = Callable[[Sequence[Command]], Awaitable[Sequence[Any]]]
 
 _MOST = 200

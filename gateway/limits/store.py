@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
-from .batches import Batches, Command
+from gateway.redis_scripts import Command, RoundTrips, Script
+
+from .batches import Batches
 from .buckets import USUAL, Bucket, Margins
 from .grant import Ask
 
@@ -92,13 +91,12 @@ class LimitStore:
     """
 
     def __init__(self, redis: Redis, *, prefix: str, timeout: float) -> None:
-        self._redis = redis
-        self._timeout = timeout
+        self._trips = RoundTrips(redis, lambda: asyncio.timeout(timeout), _away)
         self._tag = f"{{{prefix}:limits}}"
-        self._acquire = Script.load("bucket.lua", "acquire.lua")
-        self._report = Script.load("bucket.lua", "report.lua")
-        self._places = Script.load("places.lua")
-        self._beat = Script.load("beat.lua")
+        self._acquire = Script.load(__package__, "bucket.lua", "acquire.lua")
+        self._report = Script.load(__package__, "bucket.lua", "report.lua")
+        self._places = Script.load(__package__, "places.lua")
+        self._beat = Script.load(__package__, "beat.lua")
         self._acquires = Batches(self._acquire_all)
 
     async def acquire(
@@ -196,44 +194,10 @@ class LimitStore:
 
     async def _run_all(self, script: Script, commands: Sequence[Command]) -> list[Any]:
         """The replies in order; one that is an error, as StoreAwayError in its place."""
-        replies = await self._pipeline([("EVALSHA", *command) for command in commands])
-        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:
-            again = [("EVALSHA", *commands[i]) for i in unknown]
-            _, *late = await self._pipeline([("SCRIPT LOAD", script.text), *again])
-            for i, reply in zip(unknown, late, strict=True):
-                replies[i] = reply
-        if any(isinstance(reply, ReadOnlyError) for reply in replies):
-            # The address may lead to the new primary by now; the open connections do not.
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
-        return [_away(reply) if isinstance(reply, Exception) else reply for reply in replies]
-
-    async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await pipeline.execute(raise_on_error=False)
-        except TimeoutError as error:
-            raise StoreAwayError("Redis did not answer in time") from error
-        except (RedisError, OSError) as error:
-            raise _away(error) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A script as text, and the name by which Redis knows it once it is loaded."""
-
-    text: str
-    sha: str
-
-    @classmethod
-    def load(cls, *names: str) -> Script:
-        """The texts of these files, one behind the other."""
-        parts = [files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names]
-        text = "\n".join(parts)
-        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+        load = ("SCRIPT LOAD", script.text)
+        return await self._trips.run(
+            commands, lambda unknown: (load, [("EVALSHA", *command) for command in unknown])
+        )
 
 
 def arguments_of(bucket: Bucket, margins: Margins) -> list[int]:
@@ -251,7 +215,9 @@ def _permits(flat: Sequence[int], start: int) -> Permits:
     return Permits(granted, delay / 1e6, wait / 1e6, reason, place, canaries)
 
 
-def _away(error: Exception) -> StoreAwayError:
+def _away(error: BaseException) -> StoreAwayError:
+    if isinstance(error, TimeoutError):
+        return StoreAwayError("Redis did not answer in time")
     return StoreAwayError(f"Redis: {error}")
 
 

@@ -11,8 +11,10 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from gateway.redis_scripts import Script
+
 from .buckets import USUAL, Bucket
-from .store import Script, StoreAwayError, arguments_of
+from .store import StoreAwayError, arguments_of
 from .told import Fleet, together, waiting_prefix
 
 _ROUND = 200
@@ -61,7 +63,7 @@ class LimitView:
         self._timeout = timeout
         self._prefix = prefix
         self._tag = f"{{{prefix}:limits}}"
-        self._script = Script.load("bucket.lua", "show.lua")
+        self._script = Script.load(__package__, "bucket.lua", "show.lua")
 
     async def epoch(self) -> int | None:
         """Unix time in microseconds since which Redis remembers; None before any gateway ran."""

@@ -10,19 +10,18 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ReadOnlyError
 
-from gateway.limits.batches import Batches, Command
-from gateway.redis_client import AWAY
+from gateway.limits.batches import Batches
+from gateway.redis_scripts import Command, RoundTrips, Script
 
 from .decision import Found, State
 from .in_time import in_time
 from .protocol import Question, Recorded
-from .scripts import Script
 from .store import KEEP_SECONDS, LEASE_SECONDS, NOBODY, Begun, StoreAway, Written
 from .values import packed, unpack
 
@@ -42,14 +41,13 @@ class RedisRecords:
         self, redis: Redis, owner: str, *, prefix: str = "lark", timeout: float = 0.1
     ) -> None:
         self.owner = owner
-        self._redis = redis
-        self._timeout = timeout
+        self._trips = RoundTrips(redis, lambda: in_time(timeout), _away)
         # One hash tag: a record, its owner and the epoch are looked at in one step.
         self._tag = f"{{{prefix}:outcomes}}"
         self._epoch = f"{self._tag}:epoch"
         self._owners = f"{self._tag}:owners"
-        self._scripts = {name: Script.load(name) for name in _NAMES}
-        self._renew = Script.load("renew")
+        self._scripts = {name: _script(name) for name in _NAMES}
+        self._renew = _script("renew")
         self._batches = Batches(self._send)
         self._away = False
         self._seen = b""
@@ -151,30 +149,26 @@ class RedisRecords:
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order; one that is an error, as StoreAway in its place."""
-        replies = await self._pipeline([("EVALSHA", *command) for command in commands])
-        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:
-            # Scripts are sent as text and not loaded: Redis 6 would keep loaded ones in its log.
-            texts = {script.sha: script.text for script in self._scripts.values()}
-            again = [("EVAL", texts[str(commands[i][0])], *commands[i][1:]) for i in unknown]
-            _, *late = await self._pipeline([self._renewal(LEASE_SECONDS), *again])
-            for i, reply in zip(unknown, late, strict=True):
-                replies[i] = reply
-        if any(isinstance(reply, ReadOnlyError) for reply in replies):
-            # The address may lead to the new primary by now; the open connections do not.
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
-        return [_away(reply) if isinstance(reply, Exception) else reply for reply in replies]
+        with self._noticed():
+            return await self._trips.run(commands, self._introduced)
 
     async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
+        with self._noticed():
+            return await self._trips.send(commands)
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
         try:
-            async with in_time(self._timeout):
-                return await pipeline.execute(raise_on_error=False)
-        except AWAY as error:
+            yield
+        except StoreAway:
             self._away = True
-            raise _away(error) from error
+            raise
+
+    def _introduced(self, commands: Sequence[Command]) -> tuple[Command, Sequence[Command]]:
+        # Scripts are sent as text and not loaded: Redis 6 would keep loaded ones in its log.
+        texts = {script.sha: script.text for script in self._scripts.values()}
+        again = [("EVAL", texts[str(sha)], *arguments) for sha, *arguments in commands]
+        return self._renewal(LEASE_SECONDS), again
 
     def _renewal(self, lease: float) -> Command:
         epoch = secrets.token_hex(8)
@@ -190,6 +184,10 @@ class RedisRecords:
 
 
 _NAMES = ("claim", "take_over", "begin", "complete", "hand_back")
+
+
+def _script(name: str) -> Script:
+    return Script.load(__package__, "record.lua", f"{name}.lua")
 
 
 def _found(value: bytes, epoch: str, lives: int, age: int) -> Found | None:

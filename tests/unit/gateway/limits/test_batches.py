@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.limits.batches import Batches, Command
+from gateway.limits.batches import Batches
+from gateway.redis_scripts import Command
 
 
 class Wire:
