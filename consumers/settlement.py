@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import AttemptFailed, Expired, GatewayError, NotNow, Refused
-from gateway.jobs import Job
-from gateway.retry import RetryPolicy, Step, next_step
+from gateway.jobs import Job, may_repeat
+from gateway.retry import RetryPolicy
 from schemas.dead_letter import DeadReason
 from schemas.reply import ErrorType, Outcome
 
@@ -60,7 +60,7 @@ def settle(
         if now + delay < job.deadline:
             return Again(0.0 if error.waits_in_line else delay)
         error = Expired() if now >= job.deadline else _too_late(error, delay)
-    elif isinstance(error, AttemptFailed) and _may_repeat(error, job, policy):
+    elif isinstance(error, AttemptFailed) and may_repeat(job, error, policy):
         left = job.deadline - now - job.needs
         # Where nobody waits the pause is spent in the broker, and the budget is asked after it.
         delay = policy.unattended_delay(job.tries)
@@ -115,14 +115,6 @@ def _too_late(error: NotNow, delay: float) -> GatewayError:
         log_id=error.log_id,
         hint=error.hint,
     )
-
-
-def _may_repeat(error: AttemptFailed, job: Job, policy: RetryPolicy) -> bool:
-    if job.tries >= policy.max_attempts:
-        return False
-    unsent = error.outcome is Outcome.NOT_EXECUTED
-    step = next_step(unsent=unsent, harmless=job.harmless, once=job.once)
-    return step is Step.REPEAT
 
 
 def _said_plainly(error: GatewayError, job: Job) -> GatewayError:

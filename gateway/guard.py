@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 
-from schemas.reply import ErrorType, Outcome
+from schemas.reply import ErrorType
 
 from .circuit import Sign, sign_of
 from .circuits import CircuitOpen, Circuits
 from .errors import AttemptFailed, Expired, GatewayError
 from .executor import Ended, Executor
-from .jobs import Job
+from .jobs import Job, may_repeat
 from .latencies import Latencies
-from .retry import RetryPolicy, Step, next_step
+from .retry import RetryPolicy
 from .retry_budget import RetryBudgets
 
 SHORTEST_TIMEOUT = 1.0
@@ -76,7 +76,7 @@ class Guard:
             self._budgets.earn(job.app)
         if isinstance(error, AttemptFailed):
             job.failure = (ended.answer, error)
-            if job.tries < self._policy.max_attempts and _is_repeated(error, job):
+            if may_repeat(job, error, self._policy):
                 error.affordable = self._budgets.has_any(job.app, _why(error))
 
     def _sign(self, job: Job, ended: Ended, seconds: float) -> Sign:
@@ -89,12 +89,6 @@ class Guard:
             patience = max(SHORTEST_TIMEOUT, 4 * self._latencies.usual(job.route.name))
             return sign if seconds >= patience else Sign.NOTHING
         return sign
-
-
-def _is_repeated(error: AttemptFailed, job: Job) -> bool:
-    unsent = error.outcome is Outcome.NOT_EXECUTED
-    step = next_step(unsent=unsent, harmless=job.harmless, once=job.once)
-    return step is Step.REPEAT
 
 
 def _why(error: GatewayError) -> str:

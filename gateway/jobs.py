@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.call import Call, TenantKey, UserKey
-from schemas.reply import ErrorType
+from schemas.reply import ErrorType, Outcome
 
 from .apps import App, AppKind
 from .catalogue import ApiClass, Route, class_of, derive_key, with_idempotency_key
 from .dimensions import Dimensions, sequence_of
-from .errors import GatewayError, Refused
+from .errors import AttemptFailed, GatewayError, Refused
 from .feishu import Answer
 from .limits.buckets import Bucket
 from .outcomes.protocol import Claim
 from .request import Request, build_request
+from .retry import RetryPolicy, Step, next_step
 from .tokens.token import APP, TENANT, Holder, Token
 
 
@@ -128,6 +129,13 @@ def prepare(
         recorded=id_given and klass in (ApiClass.KEYED, ApiClass.NEITHER),
         sequence=sequence_of(buckets, body),
     )
+
+
+def may_repeat(job: Job, error: AttemptFailed, policy: RetryPolicy) -> bool:
+    """Whether attempts are left for the call, and this failure allows one."""
+    unsent = error.outcome is Outcome.NOT_EXECUTED
+    step = next_step(unsent=unsent, harmless=job.harmless, once=job.once)
+    return job.tries < policy.max_attempts and step is Step.REPEAT
 
 
 def _holder(app: App, call: Call) -> Holder | None:
