@@ -16,8 +16,9 @@ from .work import Work
 
 PATIENCE_SECONDS = 1.0
 """How long a delivery waits in hand while another one of its call id is carried out."""
-UNANSWERED_SECONDS = 10.0
-"""How long a call in doubt waits for a store that may know how it ended, while none answers."""
+UNANSWERED_SECONDS, LEAST_UNANSWERED = 10.0, 0.75
+"""How long a call in doubt waits for a store that may know how it ended, while none answers: until
+its deadline, or a moment more, since its answer may be out and only the ack was lost."""
 _ASK_AGAIN_SECONDS = 0.25
 MISSED_SECONDS = 4.0
 """After so long a process that is gone is missed, and its calls are in doubt."""
@@ -113,7 +114,7 @@ class Claims:
     async def _ask(self, work: Work, question: Question) -> Recorded | None:
         asked = time.monotonic()
         patient_until, left = asked + PATIENCE_SECONDS, work.job.deadline - time.time()
-        answerable_until = asked + min(UNANSWERED_SECONDS, left - _ASK_AGAIN_SECONDS)
+        answerable_until = asked + max(LEAST_UNANSWERED, min(UNANSWERED_SECONDS, left))
         while True:
             found = await self._outcomes.claim(question)
             match found:

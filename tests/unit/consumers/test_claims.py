@@ -100,7 +100,8 @@ async def test_while_no_store_answers_a_call_in_doubt_waits_for_one() -> None:
 
 
 async def test_before_its_deadline_it_is_told_that_nobody_knows() -> None:
-    error = await error_of(claims(Told(unanswered)).take(work(redelivered=True, left=0.1)))
+    answers = [unanswered] * 100
+    error = await error_of(claims(Told(*answers)).take(work(redelivered=True, left=0.1)))
     assert error.type is ErrorType.OUTCOME_UNKNOWN
 
 
