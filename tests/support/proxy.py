@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 
 class Proxy:
@@ -76,6 +77,13 @@ class Proxy:
                 writer.write(chunk)
                 await writer.drain()
         writer.transport.abort()
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """The same server's URL, by way of the proxy."""
+    parts = urlsplit(url)
+    account, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{account}{at}127.0.0.1:{proxy.port}").geturl()
 
 
 @asynccontextmanager

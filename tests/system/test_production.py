@@ -22,7 +22,7 @@ from tests.support.documents import ROOT
 from tests.support.gateway import READY_SECONDS, Gateway, api_requests
 from tests.support.judging import assert_error
 from tests.support.producer import Producer
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy, proxied, through
 from tests.support.tls import Authority, tls_front
 from tests.support.waiting import eventually
 
@@ -78,9 +78,7 @@ async def production(
 ) -> AsyncIterator[dict[str, str]]:
     """Settings that production takes."""
     authority = Authority(tmp_path, "ours")
-    parts = urlsplit(gateway_environment["DATABASE_URL"])
-    account = parts.netloc.rpartition("@")[0]
-    url = parts._replace(netloc=f"{account}@127.0.0.1:{postgres.port}").geturl()
+    url = through(postgres, gateway_environment["DATABASE_URL"])
     port = urlsplit(simulated.url).port
     assert port is not None
     async with tls_front(port, authority.server("127.0.0.1")) as front:

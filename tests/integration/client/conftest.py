@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from lark_service_client import LarkClient
 
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy, proxied, through
 from tests.support.standin import declare
 
 
@@ -37,7 +37,4 @@ async def network(broker: str) -> AsyncIterator[Proxy]:
 @pytest.fixture
 def network_url(broker: str, network: Proxy) -> str:
     """The broker's address, by way of the network that can fail."""
-    address = urlsplit(broker)
-    return address._replace(
-        netloc=f"{address.username}:{address.password}@127.0.0.1:{network.port}"
-    ).geturl()
+    return through(network, broker)

@@ -24,7 +24,7 @@ from consumers.topology import Topology
 from gateway.metrics import Metrics
 from sandbox.stack import Stack
 from schemas import names
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy, proxied, through
 from tests.support.waiting import eventually
 
 QUEUE = names.calls_queue("default", "bulk")
@@ -43,9 +43,7 @@ async def network(rabbitmq_url: str) -> AsyncIterator[Proxy]:
 @pytest.fixture
 def far_url(rabbitmq_url: str, network: Proxy) -> str:
     """RabbitMQ by way of that network."""
-    address = urlsplit(rabbitmq_url)
-    login = f"{address.username}:{address.password}"
-    return address._replace(netloc=f"{login}@127.0.0.1:{network.port}").geturl()
+    return through(network, rabbitmq_url)
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -26,7 +25,7 @@ from gateway.pool_store import PoolStore
 from gateway.site_limits import AppLimits, SiteLimits
 from schemas.apis import ApiTable, Window
 from tests.support.proxy import proxied
-from tests.support.waiting import eventually
+from tests.support.waiting import alongside, eventually
 
 KEYS = KeyRing([bytes(range(32))])
 OTHER_KEYS = KeyRing([bytes(reversed(range(32)))])
@@ -92,13 +91,10 @@ async def operator(database_url: str) -> AsyncIterator[Operator]:
 @asynccontextmanager
 async def _watching(url: str, keys: KeyRing) -> AsyncIterator[Watching]:
     process = Watching(url, keys)
-    task = asyncio.create_task(process.watch.run())
     try:
-        yield process
+        async with alongside(process.watch.run()):
+            yield process
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         await process.database.close()
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,8 +21,8 @@ from gateway.registry_changes import Changes
 from schemas.call import Call
 from tests.support.builders import dimensions
 from tests.support.calls import read, send
-from tests.support.proxy import Proxy, proxied
-from tests.support.waiting import eventually
+from tests.support.proxy import Proxy, proxied, through
+from tests.support.waiting import alongside, eventually
 
 ALL, SEND = read_apis("*"), read_apis("POST /open-apis/im/v1/messages")
 BILLING = Grant("billing", "default", SEND)
@@ -52,13 +51,10 @@ class Watching:
 @asynccontextmanager
 async def watching(url: str, *, required: bool = False) -> AsyncIterator[Watching]:
     process = Watching(url, required=required)
-    task = asyncio.create_task(process.watch.run())
     try:
-        yield process
+        async with alongside(process.watch.run()):
+            yield process
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         await process.database.close()
 
 
@@ -87,8 +83,7 @@ async def through_proxy(url: str) -> AsyncIterator[tuple[Proxy, str]]:
     assert parts.hostname is not None
     assert parts.port is not None
     async with proxied(parts.hostname, parts.port) as proxy:
-        account = parts.netloc.rpartition("@")[0]
-        yield proxy, parts._replace(netloc=f"{account}@127.0.0.1:{proxy.port}").geturl()
+        yield proxy, through(proxy, url)
 
 
 async def test_every_process_takes_up_what_is_granted_and_revoked(

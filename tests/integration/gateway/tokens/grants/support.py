@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from gateway.crypto import KeyRing
 from gateway.database import Database
@@ -19,7 +18,6 @@ from gateway.tokens.token import Credential, Holder, Token
 from sandbox.feishu.faults import Rule
 from sandbox.feishu.oauth import OAUTH_V3, Statistics
 from tests.integration.gateway.tokens.conftest import KEYS, Simulated
-from tests.support.proxy import Proxy
 
 LEASE_SECONDS = 2.0
 NOBODY = "redis://127.0.0.1:1/0"
@@ -120,10 +118,3 @@ def fail(feishu: Simulated, **fault: object) -> None:
 def print_of(pair: Pair) -> bytes:
     """Names the pair's refresh token."""
     return hashlib.sha256((pair.refresh_token or "").encode()).digest()
-
-
-def through(proxy: Proxy, url: str) -> str:
-    """The same database, through the proxy."""
-    parts = urlsplit(url)
-    place = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
-    return parts._replace(netloc=place).geturl()

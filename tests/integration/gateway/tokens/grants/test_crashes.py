@@ -26,9 +26,8 @@ from tests.integration.gateway.tokens.grants.support import (
     print_of,
     requests,
     statistics,
-    through,
 )
-from tests.support.proxy import Proxy
+from tests.support.proxy import Proxy, through
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
